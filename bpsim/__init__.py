@@ -1,0 +1,1 @@
+"""bpsim: how backpressure travels through a data pipeline."""
