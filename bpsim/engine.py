@@ -1,0 +1,223 @@
+"""Scenario + seed -> Result, on SimPy."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from importlib.metadata import version
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from bpsim.faults import Conditions, conditions, turning_points
+from bpsim.kernel.buffer import Buffer, Sink
+from bpsim.kernel.clock import URGENT, Clock
+from bpsim.kernel.hops import Hops
+from bpsim.kernel.ledger import check_attempts, place_records
+from bpsim.result import TIERS, Fate, Result, Table
+from bpsim.scenario import Scenario
+from bpsim.streams import AttemptDraws, Streams, to_grid
+from bpsim.tiers.api import Api
+from bpsim.tiers.broker import Broker
+from bpsim.tiers.client import NEW_REQUEST, Client
+from bpsim.tiers.consumer import Consumer
+from bpsim.tiers.flink import Flink
+from bpsim.tiers.front import Front
+from bpsim.tiers.producer import Producer
+from bpsim.tiers.writer import Writer
+
+Ranges = list[tuple[int, int]]
+
+
+class Simulation:
+    """A run that can be advanced in steps. `run` does it in one."""
+
+    def __init__(self, scenario: Scenario, seed: int = 1, replication: int = 0, variant: str = "base") -> None:
+        self.scenario = scenario
+        self.seed = seed
+        self.replication = replication
+        self.variant = variant
+        self.clock = Clock()
+        self.hops = Hops()
+        self.streams = Streams(seed, replication)
+        self.duration = to_grid(scenario.duration)
+        self._marks: list[tuple[float, int, str, float]] = []
+        self._wall = 0.0
+        self._build()
+        self._schedule_faults()
+
+    def _build(self) -> None:
+        """From the end of the pipeline to its beginning, so that each tier knows where to put what it is done with."""
+        scenario, clock, row = self.scenario, self.clock, self.hops.row
+        size = scenario.client.record_size
+        self.sink: Buffer = Sink()
+        self.writer = self.flink = self.consumer = self.broker = self.producer = None
+        outbox: Buffer = self.sink
+        if scenario.writer is not None:
+            row_time = self._demand("writer.row", scenario.writer.per_row)
+            self.writer = Writer(clock, scenario.writer, self.streams, size, row_time, row["writer"])
+            self.sink, outbox = self.writer.done, self.writer.inbox
+        if scenario.flink is not None:
+            work = self._demand("flink.service", scenario.flink.service)
+            self.flink = Flink(clock, scenario.flink, size, outbox, work, row["flink"])
+            outbox = self.flink.inbox
+        if scenario.broker is not None:
+            self.broker = Broker(clock, scenario.broker, self.streams, size, row["broker"])
+        if scenario.consumer is not None and self.broker is not None:
+            work = self._demand("consumer.service", scenario.consumer.service)
+            mark = self._marker("consumer")
+            self.consumer = Consumer(
+                clock, scenario.consumer, self.streams, self.broker, outbox, work, row["consumer"], mark
+            )
+        if scenario.producer is not None:
+            self.producer = Producer(clock, scenario.producer, self.broker, size, row["producer"])
+        self.client = Client(clock, scenario.client, self.streams, scenario.faults, self.duration)
+        mark = self._marker("api")
+        self.api = Api(clock, scenario.api, self.streams, self.client, self.producer, scenario.producer, mark)
+        clock.lane = self.front = Front(clock, self.client, self.api)
+
+    def _demand(self, name: str, law: Any) -> Callable[[int], float]:
+        """Work by record: it belongs to the request and attempt the record comes from."""
+        draws = AttemptDraws(self.streams, name, law.sample)
+
+        def demand(record: int) -> float:
+            assert self.producer is not None
+            attempt = self.producer.attempt[record]
+            return draws.at(self.client.request[attempt], self.client.number[attempt])
+
+        return demand
+
+    def _marker(self, tier: str) -> Callable[[str, float], None]:
+        code = TIERS.index(tier)
+        return lambda kind, value: self._marks.append((self.clock.now, code, kind, value))
+
+    def _schedule_faults(self) -> None:
+        faults = self.scenario.faults
+        for index, fault in enumerate(faults):
+            mark = self._marker(fault.target)
+            for moment, kind in ((fault.at, "fault_begins"), (fault.until, "fault_ends")):
+                if moment <= self.duration:
+                    self.clock.call_at(to_grid(moment), lambda m=mark, k=kind, i=index: m(k, float(i)), URGENT)
+        for name in {fault.target for fault in faults} - {"client"}:
+            for moment in turning_points(faults, name):
+                change = self._changer(name, conditions(faults, name, moment))
+                self.clock.call_at(to_grid(moment), change, URGENT)
+
+    def _changer(self, name: str, now: Conditions) -> Callable[[], None]:
+        tier = getattr(self, name)
+        return lambda: tier.set_conditions(now)
+
+    @property
+    def now(self) -> float:
+        """Simulated seconds done."""
+        return float(self.clock.now)
+
+    @property
+    def events(self) -> int:
+        """Events processed so far, in the lane and in SimPy's calendar."""
+        return self.front.events + self.clock.events
+
+    def advance(self, until: float) -> None:
+        """Simulate up to `until` (at most the scenario's duration)."""
+        until = min(to_grid(until), self.duration)
+        if until > self.clock.now:
+            start = perf_counter()
+            self.clock.run(until=until)
+            self._wall += perf_counter() - start
+
+    def result(self) -> Result:
+        """The tables as they stand now; the ledger is checked. Raises `LedgerError` when it does not balance."""
+        requests = self.client.request_table()
+        attempts = self.client.attempt_table() | self.api.columns()
+        retries = sum(1 for _, row, _ in self.client.orbit if row != NEW_REQUEST)
+        check_attempts(attempts, requests, self.api.inside(), list(self.api.outside), retries)
+        return Result(
+            scenario=self.scenario.model_dump(mode="json", exclude_none=True),
+            seed=self.seed,
+            replication=self.replication,
+            variant=self.variant,
+            duration_s=self.duration,
+            ended_s=self.now,
+            tables={
+                "requests": requests,
+                "attempts": attempts,
+                "records": self._records(attempts),
+                "hops": self._hops(),
+                "marks": self._mark_table(),
+            },
+            provenance=self._provenance(len(requests["born_s"]), len(attempts["sent_s"])),
+        )
+
+    def _tiers_with_rows(self) -> dict[str, Any]:
+        names = ("producer", "broker", "consumer", "flink", "writer")
+        return {name: tier for name in names if (tier := getattr(self, name)) is not None}
+
+    def _hops(self) -> Table:
+        unfinished = {name: tier.unfinished() for name, tier in self._tiers_with_rows().items()}
+        return self.hops.table(self.scenario.client.record_size, unfinished)
+
+    def _places(self) -> dict[Fate, Ranges]:
+        """Where each record is, read off the tiers themselves."""
+        fates = {"consumer": Fate.IN_CONSUMER, "flink": Fate.IN_FLINK, "writer": Fate.IN_WRITER}
+        places: dict[Fate, Ranges] = {}
+        for name, fate in fates.items():
+            tier = getattr(self, name)
+            if tier is not None:
+                places[fate] = [(int(row[0]), int(row[0] + row[1])) for row in tier.unfinished()]
+        if self.producer is not None:
+            places[Fate.IN_PRODUCER] = self.producer.waiting()
+            places[Fate.LOST_IN_CRASH] = [(first, end) for first, end, _ in self.producer.lost]
+        if self.broker is not None:
+            places[Fate.IN_PRODUCER] = places[Fate.IN_PRODUCER] + self.broker.on_the_way()
+            places[Fate.IN_BROKER] = self.broker.unread()
+            places[Fate.EVICTED] = [(first, end) for first, end, _ in self.broker.evicted]
+        assert isinstance(self.sink, Sink)
+        places[Fate.DELIVERED] = [(first, end) for first, end, _ in self.sink.delivered]
+        return places
+
+    def _records(self, attempts: Table) -> Table:
+        producer = self.producer
+        attempt = np.array(producer.attempt if producer else [], dtype=np.int64)
+        ended = np.full(len(attempt), np.nan)
+        assert isinstance(self.sink, Sink)
+        for log in (self.sink.delivered, self.broker.evicted if self.broker else [], producer.lost if producer else []):
+            rows = np.asarray(log, dtype=np.float64).reshape(-1, 3)
+            count = (rows[:, 1] - rows[:, 0]).astype(np.int64)
+            where = np.repeat(rows[:, 0] - np.concatenate(([0], np.cumsum(count)[:-1])), count) + np.arange(count.sum())
+            ended[where.astype(np.int64)] = np.repeat(rows[:, 2], count)
+        return {
+            "attempt": attempt,
+            "request": attempts["request"][attempt],
+            "produced_s": np.array(producer.produced if producer else [], dtype=np.float64),
+            "size_bytes": np.full(len(attempt), self.scenario.client.record_size, dtype=np.int64),
+            "fate": place_records(len(attempt), self._places()),
+            "ended_s": ended,
+        }
+
+    def _mark_table(self) -> Table:
+        marks = sorted(self._marks, key=lambda mark: mark[0])
+        return {
+            "time_s": np.array([mark[0] for mark in marks], dtype=np.float64),
+            "tier": np.array([mark[1] for mark in marks], dtype=np.uint8),
+            "kind": np.array([mark[2] for mark in marks], dtype=object),
+            "value": np.array([mark[3] for mark in marks], dtype=np.float64),
+        }
+
+    def _provenance(self, requests: int, attempts: int) -> dict[str, Any]:
+        packages = {name: version(name) for name in ("bpsim", "numpy", "simpy")}
+        return {
+            "versions": packages | {"python": platform.python_version()},
+            "engine": "simpy",
+            "events": self.events,
+            "requests": requests,
+            "attempts": attempts,
+            "wall_s": self._wall,
+        }
+
+
+def run(scenario: Scenario, seed: int = 1, replication: int = 0, variant: str = "base") -> Result:
+    """Run `scenario` to its end. The same scenario, seed and replication give the same tables on any machine."""
+    simulation = Simulation(scenario, seed, replication, variant)
+    simulation.advance(scenario.duration)
+    return simulation.result()

@@ -1,0 +1,91 @@
+"""A bounded FIFO buffer of records. A producer that finds no room must wait: that waiting, and nothing else, is
+backpressure."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+Range = tuple[int, int, float]
+"""Records `first` up to but not including `end`, and the time they entered."""
+
+
+def nothing() -> None:
+    """What happens when nobody listens."""
+
+
+class Buffer:
+    """FIFO ranges of records, at most `capacity` records (bytes are turned into records by `Bound.in_records`).
+
+    Ranges keep the cost of a batch independent of its size. `on_item` is called after a put and `on_room` by `take`'s
+    caller through `made_room`, once its own state is in order, so the two sides may call each other.
+    """
+
+    __slots__ = ("_closed", "capacity", "held", "on_item", "on_room", "ranges")
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.held = 0
+        self.ranges: deque[Range] = deque()
+        self.on_item: Callable[[], None] = nothing
+        self.on_room: Callable[[], None] = nothing
+        self._closed = False
+
+    @property
+    def room(self) -> int:
+        """Records that fit now; none while closed."""
+        return 0 if self._closed else self.capacity - self.held
+
+    def put(self, first: int, end: int, now: float) -> None:
+        """Add records that fit. Raises `AssertionError` when they do not: the caller has to look at `room`."""
+        count = end - first
+        assert self.held + count <= self.capacity, f"{count} records into {self.held}/{self.capacity}"
+        self.ranges.append((first, end, now))
+        self.held += count
+        self.on_item()
+
+    def take(self, count: int) -> list[Range]:
+        """Remove up to `count` records from the front, splitting the last range when it holds more."""
+        taken = []
+        ranges = self.ranges
+        while count > 0 and ranges:
+            first, end, entered = ranges.popleft()
+            if end - first > count:
+                ranges.appendleft((first + count, end, entered))
+                end = first + count
+            taken.append((first, end, entered))
+            count -= end - first
+            self.held -= end - first
+        return taken
+
+    def take_one(self) -> tuple[int, float]:
+        """Remove the first record; returns it and the time it entered."""
+        first, end, entered = self.ranges.popleft()
+        if end - first > 1:
+            self.ranges.appendleft((first + 1, end, entered))
+        self.held -= 1
+        return first, entered
+
+    def set_open(self, is_open: bool) -> None:
+        """While closed (an outage) nothing fits; opening tells whoever waits."""
+        self._closed = not is_open
+        if is_open:
+            self.on_room()
+
+    @property
+    def oldest(self) -> float:
+        """When the first record entered. Raises `IndexError` when empty."""
+        return self.ranges[0][2]
+
+
+class Sink(Buffer):
+    """The end of the pipeline: room for everything, and what is put has left."""
+
+    __slots__ = ("delivered",)
+
+    def __init__(self) -> None:
+        super().__init__(1 << 62)
+        self.delivered: list[Range] = []
+
+    def put(self, first: int, end: int, now: float) -> None:
+        self.delivered.append((first, end, now))

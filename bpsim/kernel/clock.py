@@ -1,0 +1,82 @@
+"""Time: SimPy's environment, with a fast lane beside its calendar, and alarms that can be moved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import simpy
+from simpy.events import NORMAL, URGENT, Event
+
+__all__ = ["NORMAL", "URGENT", "Alarm", "Clock", "Lane"]
+
+
+class Lane(Protocol):
+    """A part of the model with a calendar of its own."""
+
+    def run_until(self, calendar: list[Any]) -> None:
+        """Do everything that is due before the first entry of SimPy's `calendar`, which may grow meanwhile."""
+
+
+class Clock(simpy.Environment):
+    """SimPy's environment. Before each of its events the lane does what is due earlier, so both run in one order of time.
+
+    Speed: a request costs about three small events. As entries in the lane's own sorted sources they cost a third of
+    what SimPy's events cost (see benchmarks/), and nothing is approximated: an event in the lane may schedule one in
+    SimPy's calendar and the other way round.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lane: Lane | None = None
+        self.events = 0
+
+    def step(self) -> None:
+        if self.lane is not None:
+            self.lane.run_until(self._queue)
+        self.events += 1
+        super().step()
+
+    def call_at(self, time: float, action: Callable[[], None], priority: Any = NORMAL) -> Event:
+        """Have `action` called at `time`; returns the SimPy event, whose `callbacks` may be emptied to call it off."""
+        event = Event(self)
+        event._ok = True
+        event._value = None
+        event.callbacks.append(lambda _: action())
+        self.schedule(event, priority, time - self._now)
+        return event
+
+
+class Alarm:
+    """One pending call of `action`, which may be set, moved and cancelled."""
+
+    __slots__ = ("_action", "_clock", "_event", "at")
+
+    def __init__(self, clock: Clock, action: Callable[[], None]) -> None:
+        self._clock = clock
+        self._action = action
+        self._event: Event | None = None
+        self.at: float | None = None
+        """The time it is set for, or None."""
+
+    def set(self, time: float) -> None:
+        """Ring at `time` instead of at any earlier choice."""
+        if time == self.at:
+            return
+        self.cancel()
+        self.at = time
+        event = self._event = Event(self._clock)
+        event._ok = True
+        event._value = None
+        event.callbacks.append(self._ring)
+        self._clock.schedule(event, NORMAL, time - self._clock._now)
+
+    def cancel(self) -> None:
+        """Do not ring."""
+        if self._event is not None:
+            self._event.callbacks = []
+            self._event = self.at = None
+
+    def _ring(self, event: Event) -> None:
+        self._event = self.at = None
+        self._action()

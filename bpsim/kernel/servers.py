@@ -1,0 +1,85 @@
+"""Work in progress. A tier decides what begins; here it ends, exactly, whatever the speed does meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Any
+
+from bpsim.kernel.clock import Alarm, Clock
+from bpsim.streams import to_grid
+
+
+class Servers:
+    """Jobs in service at one common speed. A job of `work` seconds ends after `work` seconds at speed 1; when the speed
+    changes what is left of it is rescaled, and at speed 0 it stands still.
+
+    `ongoing` is a heap of (end, job), `frozen` the (work left, job) of jobs that stand still.
+    """
+
+    __slots__ = ("frozen", "ongoing", "speed")
+
+    def __init__(self) -> None:
+        self.ongoing: list[tuple[float, Any]] = []
+        self.frozen: list[tuple[float, Any]] = []
+        self.speed = 1.0
+
+    def begin(self, now: float, work: float, job: Any) -> None:
+        """Start `job` now."""
+        if self.speed == 1.0:
+            heappush(self.ongoing, (now + work, job))
+        elif self.speed > 0:
+            heappush(self.ongoing, (now + to_grid(work / self.speed), job))
+        else:
+            self.frozen.append((work, job))
+
+    def set_speed(self, now: float, speed: float) -> None:
+        """From now on work gets done at `speed`."""
+        left = [((end - now) * self.speed, job) for end, job in self.ongoing] if self.speed else self.frozen
+        self.speed = speed
+        self.ongoing[:] = []
+        self.frozen = []
+        for work, job in left:
+            self.begin(now, work, job)
+
+    def jobs(self) -> list[Any]:
+        """Every job in service."""
+        return [job for _, job in self.ongoing] + [job for _, job in self.frozen]
+
+    def clear(self) -> None:
+        """The process died: nothing is in service any more."""
+        self.ongoing[:] = []
+        self.frozen = []
+
+
+class TimedServers(Servers):
+    """Servers that ring: `on_end(job)` is called at the moment a job ends."""
+
+    __slots__ = ("_alarm", "_clock", "_on_end")
+
+    def __init__(self, clock: Clock, on_end: Callable[[Any], None]) -> None:
+        super().__init__()
+        self._clock = clock
+        self._on_end = on_end
+        self._alarm = Alarm(clock, self._ring)
+
+    def begin(self, now: float, work: float, job: Any) -> None:
+        super().begin(now, work, job)
+        self._arm()
+
+    def set_speed(self, now: float, speed: float) -> None:
+        super().set_speed(now, speed)
+        self._arm()
+
+    def _arm(self) -> None:
+        if self.ongoing:
+            self._alarm.set(self.ongoing[0][0])
+        else:
+            self._alarm.cancel()
+
+    def _ring(self) -> None:
+        now = self._clock.now
+        ongoing = self.ongoing
+        while ongoing and ongoing[0][0] <= now:
+            self._on_end(heappop(ongoing)[1])
+        self._arm()

@@ -1,0 +1,168 @@
+"""What a run leaves behind: columnar tables of facts, and where they came from. Conclusions are drawn in `metrics`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Column = np.ndarray[Any, Any]
+Table = dict[str, Column]
+
+TIERS = ("client", "api", "producer", "broker", "consumer", "flink", "writer")
+"""The seven tiers from the user to the database; a tier's code in a table is its index here."""
+
+
+class Outcome(IntEnum):
+    """How an attempt ended for the client; a request's outcome is that of its last attempt."""
+
+    PENDING = 0
+    """Still waiting (or, for a request, between two attempts) when the run ended: censored."""
+    OK = 1
+    """A reply within the client's timeout."""
+    REJECTED = 2
+    """429: the API's queue, or with `fail_fast` the producer's buffer, was full."""
+    TIMED_OUT = 3
+    """The client stopped waiting; whatever the server did for it is wasted."""
+    REFUSED = 4
+    """No connection: the API is down."""
+    PRODUCE_FAILED = 5
+    """503: the producer's buffer stayed full for `max_block`."""
+    RESET = 6
+    """The API process died while the client waited."""
+
+
+class Work(IntEnum):
+    """What became of an attempt on the server's side."""
+
+    OUTSIDE = 0
+    """Waiting to be let in when the run ended (`on_full: block`)."""
+    INSIDE = 1
+    """Queued, served, blocked or awaiting the broker's ack when the run ended."""
+    DONE = 2
+    """Served, and the client was still there to hear it."""
+    WASTED = 3
+    """Served, but the client had stopped waiting."""
+    TURNED_AWAY = 4
+    """Rejected or refused at the door: no work was done."""
+    LEFT = 5
+    """The client gave up before it was let in: no work was done."""
+    FAILED = 6
+    """Served, but its record could not be produced (429 or 503 after the work)."""
+    LOST = 7
+    """Inside the API process when it died."""
+
+
+class Fate(IntEnum):
+    """Where a record ended. `IN_*`: it was alive in that tier when the run ended."""
+
+    IN_PRODUCER = 0
+    IN_BROKER = 1
+    IN_CONSUMER = 2
+    IN_FLINK = 3
+    IN_WRITER = 4
+    DELIVERED = 5
+    """Left the last tier: committed in the database."""
+    EVICTED = 6
+    """Deleted by the broker's retention before anybody read it."""
+    LOST_IN_CRASH = 7
+    """In the producer's memory when the API process died."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One run: its tables, the scenario that was run, and its provenance.
+
+    Tables are dictionaries of equally long numpy columns; a time is in simulated seconds, a size in bytes, and a
+    time that never came is NaN.
+
+    - `requests` (row = request): `born_s` intended first send, `ended_s` final outcome, `outcome` (`Outcome`),
+      `attempts` sent so far, `size_bytes`.
+    - `attempts` (row = attempt, in order of sending): `request`, `number` (0 = first try), `sent_s`, `admitted_s`
+      entered the API, `started_s` a worker took it, `served_s` its handler was done, `freed_s` the worker was free
+      again (later than `served_s` when producing blocked it or the reply waited for the ack), `ended_s` the client's
+      outcome, `outcome` (`Outcome`), `work` (`Work`).
+    - `records` (row = record, in order of producing): `attempt`, `request`, `produced_s`, `size_bytes`, `fate`
+      (`Fate`), `ended_s` delivered, evicted or lost.
+    - `hops` (row = records `first` … `first + count − 1` passing one tier together): `tier` (index in `TIERS`), `first`,
+      `count`, `size_bytes`, `entered_s`, `started_s` service began, `served_s` service ended, `left_s` room was found
+      downstream. A time still to come is NaN.
+    - `marks` (row = something that happened): `time_s`, `tier`, `kind` (string), `value`.
+    """
+
+    scenario: dict[str, Any]
+    """The resolved scenario, as plain data."""
+    seed: int
+    replication: int
+    variant: str
+    duration_s: float
+    """Simulated seconds asked for."""
+    ended_s: float
+    """Simulated seconds done; less than `duration_s` when the run was interrupted."""
+    tables: dict[str, Table]
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """Versions, wall time and event counts; never part of `fingerprint`."""
+
+    def frame(self, name: str) -> pd.DataFrame:
+        """Table `name` as a DataFrame, codes replaced by their lower-case names."""
+        import pandas as pd
+
+        codes: dict[str, type[IntEnum]] = {"outcome": Outcome, "work": Work, "fate": Fate}
+        columns: dict[str, Any] = dict(self.tables[name])
+        for column, enum in codes.items():
+            if column in columns:
+                names = [member.name.lower() for member in enum]
+                columns[column] = pd.Categorical.from_codes(columns[column], categories=names)
+        if name in ("hops", "marks"):
+            columns["tier"] = pd.Categorical.from_codes(columns["tier"], categories=list(TIERS))
+        return pd.DataFrame(columns)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over every table: equal for the same scenario and seed, on any machine."""
+        digest = hashlib.sha256()
+        for name, table in sorted(self.tables.items()):
+            for column, values in sorted(table.items()):
+                digest.update(f"{name}.{column}:{len(values)};".encode())
+                plain = "\n".join(values).encode() if values.dtype.kind in "UO" else np.ascontiguousarray(values)
+                digest.update(plain)
+        return digest.hexdigest()
+
+    def save(self, folder: Path) -> None:
+        """Write `result.json` and one Parquet file a table into `folder`, which must exist."""
+        for name in self.tables:
+            self.frame(name).to_parquet(folder / f"{name}.parquet", index=False)
+        head = {key: getattr(self, key) for key in _HEAD}
+        (folder / "result.json").write_text(json.dumps(head | {"schema_version": 1}, indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Result:
+        """Read what `save` wrote. Raises `FileNotFoundError` when a file is missing."""
+        head = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        tables = {name: _read_table(folder / f"{name}.parquet") for name in ("requests", "attempts", "records", "hops", "marks")}
+        return cls(tables=tables, **{key: head[key] for key in _HEAD})
+
+
+_HEAD = ("scenario", "seed", "replication", "variant", "duration_s", "ended_s", "provenance")
+
+
+def _read_table(path: Path) -> Table:
+    import pandas as pd
+
+    frame = pd.read_parquet(path)
+    table: Table = {}
+    for name in frame.columns:
+        column = frame[name]
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            table[str(name)] = column.cat.codes.to_numpy().astype(np.uint8)
+        else:
+            table[str(name)] = column.to_numpy()
+    return table

@@ -1,0 +1,109 @@
+"""The database writer: bulk inserts over a few connections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import nan
+from typing import ClassVar
+
+from pydantic import Field
+
+from bpsim.distributions import Constant, Distribution
+from bpsim.faults import Conditions
+from bpsim.kernel.bound import Bound
+from bpsim.kernel.buffer import Buffer, Range, Sink
+from bpsim.kernel.clock import Alarm, Clock
+from bpsim.kernel.servers import TimedServers
+from bpsim.spec import Spec
+from bpsim.streams import Draws, Streams, to_grid
+from bpsim.units import Seconds
+
+class WriterSpec(Spec):
+    """The database writer: bulk inserts of up to `batch_rows` rows over `connections`; one takes a + b·rows."""
+
+    not_yet: ClassVar[dict[str, str]] = {
+        "pool_timeout": "inserts wait for a connection for ever; pool timeouts come with issue 5",
+        "contention": "connections do not slow each other; USL contention comes with issue 5",
+        "hot_row": "hot rows come with issue 5",
+        "retry": "inserts do not fail; retries come with issue 5",
+    }
+    connections: int = Field(default=1, ge=1, le=100_000)
+    batch_rows: int = Field(default=500, ge=1, le=1_000_000)
+    batch_interval: Seconds = Field(default=0.0, description="how long the first row waits for the batch to fill")
+    per_insert: Distribution = Field(default=Constant(value=0.005), description="a: round trip and commit of one insert")
+    per_row: Distribution = Field(default=Constant(value=0.0), description="b: time each row adds")
+    buffer: Bound = Field(default=Bound(records=5000), description="rows waiting for an insert")
+
+
+Insert = tuple[int, list[Range], float]
+"""Its number, its rows, when it began."""
+
+
+class Writer:
+    """Rows are committed together at the end of their insert, which takes a + b·rows."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        spec: WriterSpec,
+        streams: Streams,
+        record_bytes: int,
+        row_time: Callable[[int], float],
+        row: Callable[[tuple[float, ...]], None],
+    ) -> None:
+        self.clock = clock
+        self.inbox = Buffer(max(1, spec.buffer.in_records(record_bytes)))
+        self.done = Sink()
+        self._idle = spec.connections
+        self._batch = min(spec.batch_rows, self.inbox.capacity)
+        self._interval = to_grid(spec.batch_interval)
+        self._fixed = Draws(streams.rng("writer.insert"), spec.per_insert.sample)
+        self._row_time = row_time if spec.per_row.mean > 0 else None
+        self._inserts = 0
+        self._servers = TimedServers(clock, self._committed)
+        self._alarm = Alarm(clock, self.insert)
+        self._row = row
+        self.inbox.on_item = self.insert
+
+    def insert(self) -> None:
+        """Begin an insert on every idle connection that has a batch: a full one, or one that has waited long enough."""
+        inbox = self.inbox
+        while self._idle and inbox.held:
+            now = self.clock.now
+            due = inbox.oldest + self._interval
+            if inbox.held < self._batch and now < due:
+                self._alarm.set(due)
+                return
+            ranges = inbox.take(self._batch)
+            self._idle -= 1
+            number = self._inserts
+            self._inserts += 1
+            self._servers.begin(now, self._work(number, ranges), (number, ranges, now))
+            inbox.on_room()
+
+    def _work(self, number: int, ranges: list[Range]) -> float:
+        work = self._fixed[number]
+        if self._row_time is not None:
+            work += sum(self._row_time(record) for first, end, _ in ranges for record in range(first, end))
+        return work
+
+    def _committed(self, job: Insert) -> None:
+        _, ranges, began = job
+        now = self.clock.now
+        for first, end, entered in ranges:
+            self._row((first, end - first, entered, began, now, now))
+            self.done.put(first, end, now)
+        self._idle += 1
+        self.insert()
+
+    def set_conditions(self, now: Conditions) -> None:
+        """Work at another speed, or take nothing in."""
+        self._servers.set_speed(self.clock.now, now.speed)
+        self.inbox.set_open(now.accepting)
+
+    def unfinished(self) -> list[tuple[float, ...]]:
+        """Rows of what waits or is being inserted."""
+        rows: list[tuple[float, ...]] = [(a, b - a, entered, nan, nan, nan) for a, b, entered in self.inbox.ranges]
+        for _, ranges, began in self._servers.jobs():
+            rows += [(first, end - first, entered, began, nan, nan) for first, end, entered in ranges]
+        return rows
