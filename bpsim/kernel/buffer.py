@@ -3,6 +3,7 @@ backpressure."""
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from collections.abc import Callable
 
@@ -85,7 +86,8 @@ class Sink(Buffer):
 
     def __init__(self) -> None:
         super().__init__(1 << 62)
-        self.delivered: list[Range] = []
+        self.delivered = array("d")
+        """Flat (first, end, time) triples."""
 
     def put(self, first: int, end: int, now: float) -> None:
-        self.delivered.append((first, end, now))
+        self.delivered.extend((first, end, now))

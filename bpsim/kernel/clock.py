@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any, Protocol
 
 import simpy
@@ -18,6 +19,10 @@ class Lane(Protocol):
         """Do everything that is due before the first entry of SimPy's `calendar`, which may grow meanwhile."""
 
 
+Small = tuple[float, int, Callable[[Any], None], Any]
+"""A small event of the lane: when, a running number that settles ties, what to call, and with what."""
+
+
 class Clock(simpy.Environment):
     """SimPy's environment. Before each of its events the lane does what is due earlier, so both run in one order of time.
 
@@ -29,6 +34,9 @@ class Clock(simpy.Environment):
     def __init__(self) -> None:
         super().__init__()
         self.lane: Lane | None = None
+        self.small: list[Small] = []
+        """Heap of the lane's small events (records in service)."""
+        self.tie = count().__next__
         self.events = 0
 
     def step(self) -> None:

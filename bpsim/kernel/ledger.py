@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -13,20 +13,18 @@ class LedgerError(AssertionError):
     """The books do not balance: a bug in the model, never a property of the scenario."""
 
 
-def place_records(count: int, places: Mapping[Fate, Iterable[tuple[int, int]]]) -> Column:
+def place_records(count: int, places: Mapping[Fate, Sequence[tuple[int, int]] | Column]) -> Column:
     """The fate of each of `count` records from the ranges found in each place. Raises `LedgerError` when a record is in
     no place or in two."""
     fates = np.zeros(count, dtype=np.uint8)
-    change = np.zeros(count + 1, dtype=np.int64)
+    cover = np.zeros(count, dtype=np.int64)
     for fate, ranges in places.items():
-        pairs = np.asarray(list(ranges), dtype=np.int64).reshape(-1, 2)
-        np.add.at(change, pairs[:, 0], 1)
-        np.add.at(change, pairs[:, 1], -1)
-        starts = np.zeros(count + 1, dtype=np.int64)
-        np.add.at(starts, pairs[:, 0], 1)
-        np.add.at(starts, pairs[:, 1], -1)
-        fates[np.cumsum(starts[:-1]) > 0] = fate
-    cover = np.cumsum(change[:-1])
+        pairs = np.asarray(ranges, dtype=np.int64).reshape(-1, 2)
+        begins = np.bincount(pairs[:, 0], minlength=count + 1)
+        ends = np.bincount(pairs[:, 1], minlength=count + 1)
+        here = np.cumsum(begins[:count] - ends[:count])
+        fates[here > 0] = fate
+        cover += here
     if (cover != 1).any():
         wrong = int(np.flatnonzero(cover != 1)[0])
         raise LedgerError(f"record {wrong} of {count} is in {cover[wrong]} places; {int((cover != 1).sum())} such records")

@@ -9,7 +9,7 @@ from math import nan
 
 from bpsim.kernel.buffer import Buffer, nothing
 from bpsim.kernel.clock import Clock
-from bpsim.kernel.servers import TimedServers
+from bpsim.kernel.servers import RecordServers
 
 Job = tuple[int, float, float]
 """A record, when it entered, when its service began."""
@@ -35,7 +35,7 @@ class Stage:
         self.inbox = inbox
         self.outbox = outbox
         self.count = self.idle = count
-        self.servers = TimedServers(clock, self._end)
+        self.servers = RecordServers(clock, self._end)
         self.blocked: deque[tuple[int, float, float, float]] = deque()
         self.on_empty: Callable[[], None] = nothing
         self._work = work

@@ -19,7 +19,7 @@ from bpsim.kernel.servers import Servers
 from bpsim.result import Outcome, Table, Work
 from bpsim.spec import Spec
 from bpsim.streams import AttemptDraws, Streams, to_grid
-from bpsim.tiers.client import BLOCK, NANS, PENDING, Client
+from bpsim.tiers.client import PENDING, Client
 from bpsim.tiers.producer import Producer, ProducerSpec
 from bpsim.units import Bytes, Seconds
 
@@ -81,6 +81,7 @@ class Api:
         self.started = array("d")
         self.served = array("d")
         self.freed = array("d")
+        client.columns += [self.started, self.served, self.freed]
         self.admitted: dict[int, float] = {}
         """When those who had to wait outside were let in."""
         self._accepting = True
@@ -105,8 +106,6 @@ class Api:
 
     def accept(self, attempt: int, now: float) -> None:
         """An attempt arrives: to a worker, to the queue, or away."""
-        if attempt >= len(self.started):
-            self._grow()
         if not self._accepting:
             self._turn_away(attempt, now, REFUSED)
         elif self.busy < self._workers:
@@ -262,10 +261,6 @@ class Api:
         """Work at another speed, or refuse connections."""
         self.servers.set_speed(self.clock.now, now.speed)
         self._accepting = now.accepting and self.alive
-
-    def _grow(self) -> None:
-        for column in (self.started, self.served, self.freed):
-            column.frombytes(NANS)
 
     def columns(self) -> Table:
         """The API's columns of the `attempts` table."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from collections.abc import Callable
 from math import nan
@@ -54,7 +55,8 @@ class Broker:
         self.log = Buffer(1 << 62)
         """Unread records."""
         self.on_ack: Callable[[int, int], None] = lambda first, end: None
-        self.evicted: list[Range] = []
+        self.evicted = array("d")
+        """Flat (first, end, time) triples."""
         self._keep = spec.retention.in_records(record_bytes)
         self._holds = spec.overflow == "hold_producer"
         self._held: deque[tuple[int, int, float]] = deque()
@@ -127,7 +129,7 @@ class Broker:
         if count > 0:
             now = self.clock.now
             for first, end, entered in self.log.take(count):
-                self.evicted.append((first, end, now))
+                self.evicted.extend((first, end, now))
                 self._row((first, end - first, entered, nan, nan, now))
             self.log.on_room()
 

@@ -57,12 +57,12 @@ class Client:
         self.number = array("q")
         self.sent = array("d")
         self.ended = array("d")
+        self.columns = [self.ended]
+        """Columns of times that have not come yet, NaN until then; the API adds its own."""
         self.outcome = bytearray()
         self.work = bytearray()
         self.count = 0
         """Attempts sent."""
-        self.oldest = 0
-        """The first attempt that may still time out."""
         self.born = array("d")
         """Intended first send of each request."""
         self.arrivals: Floats = np.zeros(0)
@@ -90,7 +90,8 @@ class Client:
         return attempt
 
     def _grow(self) -> None:
-        self.ended.frombytes(NANS)
+        for column in self.columns:
+            column.frombytes(NANS)
         self.outcome.extend(bytes(BLOCK))
         self.work.extend(bytes(BLOCK))
 

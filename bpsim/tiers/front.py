@@ -1,8 +1,8 @@
 """Client and API advanced together: their small events, millions of them, run in the clock's fast lane.
 
-Four sources, each sorted by itself, hold everything the two have to do: arrivals (an array), the orbit of retries (a
+Sources, each sorted by itself, hold everything the two have to do: arrivals (an array), the orbit of retries (a
 heap), requests in service (a heap as long as there are workers) and timeouts (a FIFO, since every client is equally
-patient). Merging them costs a third of one SimPy event each; the order of time is exactly SimPy's.
+patient); a fifth holds the records in service further down. Merging them costs a third of one SimPy event each; the order of time is exactly SimPy's.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from bpsim.tiers.api import Api
 from bpsim.tiers.client import NEW_REQUEST, PENDING, Client
 
 TIMED_OUT = int(Outcome.TIMED_OUT)
+ARRIVAL, RETRY, TIMEOUT, SERVED, SMALL = range(5)
 OUTSIDE, LEFT = int(Work.OUTSIDE), int(Work.LEFT)
 
 
@@ -31,47 +32,59 @@ class Front:
         self._times = iter([*client.arrivals.tolist(), inf])
         self._next_arrival = next(self._times)
         self._arrived = 0
+        self._oldest = 0
+        self._due = inf
 
     def run_until(self, calendar: list[Any]) -> None:
         """Run every event due before SimPy's next."""
         clock, client, api = self.clock, self.client, self.api
-        orbit, ongoing = client.orbit, api.servers.ongoing
-        sent, outcome, timeout = client.sent, client.outcome, client.timeout
-        accept, complete, sign = api.accept, api.complete, client.sign
-        arrival = self._next_arrival
-        events = 0
+        orbit, ongoing, small = client.orbit, api.servers.ongoing, clock.small
+        outcome, accept, complete, sign = client.outcome, api.accept, api.complete, client.sign
+        arrival, due = self._next_arrival, self._due
         while True:
-            oldest = client.oldest
-            while oldest < client.count and outcome[oldest] != PENDING:
-                oldest += 1
-            client.oldest = oldest
-            due = sent[oldest] + timeout if oldest < client.count else inf
-            source, time = 0, arrival
+            source, time = ARRIVAL, arrival
             if orbit and orbit[0][0] < time:
-                source, time = 1, orbit[0][0]
+                source, time = RETRY, orbit[0][0]
             if due <= time:
-                source, time = 2, due
+                source, time = TIMEOUT, due
             if ongoing and ongoing[0][0] <= time:
-                source, time = 3, ongoing[0][0]
+                source, time = SERVED, ongoing[0][0]
+            if small and small[0][0] < time:
+                source, time = SMALL, small[0][0]
             if time >= calendar[0][0]:
                 break
             clock._now = time
-            events += 1
-            if source == 3:
+            self.events += 1
+            if source == SERVED:
                 complete(heappop(ongoing)[1], time)
-            elif source == 0:
-                request = self._arrived
-                self._arrived = request + 1
-                arrival = self._next_arrival = next(self._times)
-                accept(sign(time, request, 0), time)
-            elif source == 1:
-                _, request, number = heappop(orbit)
-                if request == NEW_REQUEST:
-                    request = client.new_request(time)
-                accept(sign(time, request, number), time)
+            elif source == TIMEOUT:
+                if outcome[self._oldest] == PENDING:
+                    self._expire(self._oldest, time)
+                due = self._due = self._next_due()
+            elif source == SMALL:
+                _, _, action, job = heappop(small)
+                action(job)
             else:
-                self._expire(oldest, time)
-        self.events += events
+                if source == ARRIVAL:
+                    request, number = self._arrived, 0
+                    self._arrived = request + 1
+                    arrival = self._next_arrival = next(self._times)
+                else:
+                    _, request, number = heappop(orbit)
+                    if request == NEW_REQUEST:
+                        request = client.new_request(time)
+                accept(sign(time, request, number), time)
+                if due == inf:
+                    due = self._due = self._next_due()
+
+    def _next_due(self) -> float:
+        """When the first attempt that is still pending will time out."""
+        client, oldest = self.client, self._oldest
+        outcome, count = client.outcome, client.count
+        while oldest < count and outcome[oldest] != PENDING:
+            oldest += 1
+        self._oldest = oldest
+        return client.sent[oldest] + client.timeout if oldest < count else inf
 
     def _expire(self, attempt: int, now: float) -> None:
         """The client stops waiting. Work inside goes on; who was still outside leaves."""

@@ -55,7 +55,8 @@ class Producer:
         self.anybody_blocked: Callable[[], bool] = lambda: False
         self.on_room: Callable[[], None] = nothing
         self.on_ack: Callable[[int, int], None] = lambda first, end: None
-        self.lost: list[tuple[int, int, float]] = []
+        self.lost = array("d")
+        """Flat (first, end, time) triples of what died with the process."""
         self._batch = max(1, spec.batch.in_records(record_bytes))
         self._linger = to_grid(spec.linger)
         self._spare = spec.max_in_flight
@@ -106,7 +107,7 @@ class Producer:
     def die(self, now: float) -> None:
         """The process is gone and with it every record not yet handed over; what the broker has, it keeps."""
         if self.sent < len(self.produced):
-            self.lost.append((self.sent, len(self.produced), now))
+            self.lost.extend((self.sent, len(self.produced), now))
             self.held -= len(self.produced) - self.sent
             self.sent = len(self.produced)
         self._alarm.cancel()
