@@ -87,4 +87,6 @@ class AttemptDraws:
 
     def at(self, request: int, number: int) -> float:
         """The draw for attempt `number` of `request`."""
-        return self.layers[number % self.LAYERS][request]
+        draws = self.layers[number & (self.LAYERS - 1)]
+        values = draws.values
+        return values[request] if request < len(values) else draws.upto(request + 1)[request]

@@ -18,11 +18,11 @@ def nothing() -> None:
 class Buffer:
     """FIFO ranges of records, at most `capacity` records (bytes are turned into records by `Bound.in_records`).
 
-    Ranges keep the cost of a batch independent of its size. `on_item` is called after a put and `on_room` by `take`'s
-    caller through `made_room`, once its own state is in order, so the two sides may call each other.
+    Ranges keep the cost of a batch independent of its size. `on_item` is called after every put. Who finds too little
+    room sets `wanted`; who has taken calls `made_room`, once its own state is in order, and `on_room` is called.
     """
 
-    __slots__ = ("_closed", "capacity", "held", "on_item", "on_room", "ranges")
+    __slots__ = ("_closed", "capacity", "held", "on_item", "on_room", "ranges", "wanted")
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
@@ -30,6 +30,7 @@ class Buffer:
         self.ranges: deque[Range] = deque()
         self.on_item: Callable[[], None] = nothing
         self.on_room: Callable[[], None] = nothing
+        self.wanted = False
         self._closed = False
 
     @property
@@ -67,11 +68,17 @@ class Buffer:
         self.held -= 1
         return first, entered
 
+    def made_room(self) -> None:
+        """Tell whoever waits that there may be room now."""
+        if self.wanted:
+            self.wanted = False
+            self.on_room()
+
     def set_open(self, is_open: bool) -> None:
         """While closed (an outage) nothing fits; opening tells whoever waits."""
         self._closed = not is_open
         if is_open:
-            self.on_room()
+            self.made_room()
 
     @property
     def oldest(self) -> float:

@@ -48,24 +48,25 @@ class Stage:
         inbox = self.inbox
         if not (self.idle and inbox.held):
             return
-        now = self.clock.now
+        now = self.clock._now
         while self.idle and inbox.held:
             record, entered = inbox.take_one()
             self.idle -= 1
             self.servers.begin(now, self._work(record), (record, entered, now))
-        inbox.on_room()
+        inbox.made_room()
 
     def _end(self, job: Job) -> None:
         record, entered, started = job
-        now = self.clock.now
+        now = self.clock._now
         if self.outbox.room > 0 and not self.blocked:
             self._leave(record, entered, started, now)
             self._go_on()
         else:
             self.blocked.append((record, entered, started, now))
+            self.outbox.wanted = True
 
     def _leave(self, record: int, entered: float, started: float, served: float) -> None:
-        now = self.clock.now
+        now = self.clock._now
         self.idle += 1
         self._row((record, 1, entered, started, served, now))
         self.outbox.put(record, record + 1, now)
@@ -76,6 +77,7 @@ class Stage:
             return
         while self.blocked and self.outbox.room > 0:
             self._leave(*self.blocked.popleft())
+        self.outbox.wanted = bool(self.blocked)
         self._go_on()
 
     def _go_on(self) -> None:

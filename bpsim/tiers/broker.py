@@ -80,6 +80,7 @@ class Broker:
             self._queue(request)
         else:
             self._held.append(request)
+            self.log.wanted = True
 
     def _fits(self, count: int) -> bool:
         return not self._holds or self.log.held + self._on_the_way + count <= self._keep
@@ -87,6 +88,7 @@ class Broker:
     def _let_in(self) -> None:
         while self._held and self._accepting and self._fits(self._held[0][1] - self._held[0][0]):
             self._queue(self._held.popleft())
+        self.log.wanted = bool(self._held)
 
     def _queue(self, request: tuple[int, int, float]) -> None:
         self._on_the_way += request[1] - request[0]
@@ -131,7 +133,7 @@ class Broker:
             for first, end, entered in self.log.take(count):
                 self.evicted.extend((first, end, now))
                 self._row((first, end - first, entered, nan, nan, now))
-            self.log.on_room()
+            self.log.made_room()
 
     def _expire(self) -> None:
         """Unread records older than `retention_time` go."""
@@ -149,7 +151,7 @@ class Broker:
         ranges = self.log.take(count)
         for first, end, entered in ranges:
             self._row((first, end - first, entered, now, now, now))
-        self.log.on_room()
+        self.log.made_room()
         return ranges
 
     def set_conditions(self, now: Conditions) -> None:

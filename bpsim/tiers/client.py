@@ -63,6 +63,7 @@ class Client:
         self.work = bytearray()
         self.count = 0
         """Attempts sent."""
+        self._add_request, self._add_number, self._add_sent = self.request.append, self.number.append, self.sent.append
         self.born = array("d")
         """Intended first send of each request."""
         self.arrivals: Floats = np.zeros(0)
@@ -84,9 +85,9 @@ class Client:
         if attempt == len(self.outcome):
             self._grow()
         self.count = attempt + 1
-        self.request.append(request)
-        self.number.append(number)
-        self.sent.append(now)
+        self._add_request(request)
+        self._add_number(number)
+        self._add_sent(now)
         return attempt
 
     def _grow(self) -> None:

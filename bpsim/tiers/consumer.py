@@ -87,6 +87,7 @@ class Consumer:
         if self.spec.when_full == "pause":
             count = min(count, self.outbox.room)
             self._note_pause(count <= 0)
+            self.outbox.wanted |= count <= 0
         if count <= 0 or self._fetching.speed == 0:
             return
         self._free = False
@@ -120,6 +121,7 @@ class Consumer:
                 end = first + room
             self._row((first, end - first, polled_at, polled_at, fetched_at, now))
             self.outbox.put(first, end, now)
+        self.outbox.wanted |= bool(self._hand)
         if not self._hand:
             self._done()
 

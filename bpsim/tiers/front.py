@@ -40,7 +40,7 @@ class Front:
         clock, client, api = self.clock, self.client, self.api
         orbit, ongoing, small = client.orbit, api.servers.ongoing, clock.small
         outcome, accept, complete, sign = client.outcome, api.accept, api.complete, client.sign
-        arrival, due = self._next_arrival, self._due
+        arrival, due, events = self._next_arrival, self._due, 0
         while True:
             source, time = ARRIVAL, arrival
             if orbit and orbit[0][0] < time:
@@ -54,7 +54,7 @@ class Front:
             if time >= calendar[0][0]:
                 break
             clock._now = time
-            self.events += 1
+            events += 1
             if source == SERVED:
                 complete(heappop(ongoing)[1], time)
             elif source == TIMEOUT:
@@ -76,6 +76,7 @@ class Front:
                 accept(sign(time, request, number), time)
                 if due == inf:
                     due = self._due = self._next_due()
+        self.events += events
 
     def _next_due(self) -> float:
         """When the first attempt that is still pending will time out."""

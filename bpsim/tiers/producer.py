@@ -82,7 +82,7 @@ class Producer:
         """Hand over every batch that is due: full, lingered for long enough, or wanted because somebody is blocked."""
         if self.broker is None:
             return
-        now = self.clock.now
+        now = self.clock._now
         while self._spare and (waiting := len(self.produced) - self.sent):
             due = self.produced[self.sent] + self._linger
             if waiting < self._batch and now < due and not self.anybody_blocked():
@@ -95,7 +95,7 @@ class Producer:
             self.broker.append(first, end)
 
     def _acked(self, first: int, end: int) -> None:
-        now = self.clock.now
+        now = self.clock._now
         sent_at = self._flights.pop(first)[1]
         self._row((first, end - first, self.produced[first], sent_at, now, now))
         self.held -= end - first

@@ -58,7 +58,8 @@ class Writer:
         self._batch = min(spec.batch_rows, self.inbox.capacity)
         self._interval = to_grid(spec.batch_interval)
         self._fixed = Draws(streams.rng("writer.insert"), spec.per_insert.sample)
-        self._row_time = row_time if spec.per_row.mean > 0 else None
+        self._row_time = row_time if spec.per_row.scv > 0 else None
+        self._constant_row_time = spec.per_row.mean if spec.per_row.scv == 0 else 0.0
         self._inserts = 0
         self._servers = TimedServers(clock, self._committed)
         self._alarm = Alarm(clock, self.insert)
@@ -68,8 +69,10 @@ class Writer:
     def insert(self) -> None:
         """Begin an insert on every idle connection that has a batch: a full one, or one that has waited long enough."""
         inbox = self.inbox
+        if inbox.held < self._batch and self._alarm.at is not None:
+            return
         while self._idle and inbox.held:
-            now = self.clock.now
+            now = self.clock._now
             due = inbox.oldest + self._interval
             if inbox.held < self._batch and now < due:
                 self._alarm.set(due)
@@ -79,17 +82,18 @@ class Writer:
             number = self._inserts
             self._inserts += 1
             self._servers.begin(now, self._work(number, ranges), (number, ranges, now))
-            inbox.on_room()
+            inbox.made_room()
 
     def _work(self, number: int, ranges: list[Range]) -> float:
-        work = self._fixed[number]
+        rows = sum(end - first for first, end, _ in ranges)
+        work = self._fixed[number] + to_grid(rows * self._constant_row_time)
         if self._row_time is not None:
             work += sum(self._row_time(record) for first, end, _ in ranges for record in range(first, end))
         return work
 
     def _committed(self, job: Insert) -> None:
         _, ranges, began = job
-        now = self.clock.now
+        now = self.clock._now
         for first, end, entered in ranges:
             self._row((first, end - first, entered, began, now, now))
             self.done.put(first, end, now)
