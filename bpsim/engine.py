@@ -70,7 +70,8 @@ class Simulation:
             self.flink = Flink(clock, scenario.flink, size, outbox, work, row["flink"])
             outbox = self.flink.inbox
         if scenario.broker is not None:
-            self.broker = Broker(clock, scenario.broker, self.streams, size, row["broker"])
+            mark = self._marker("broker")
+            self.broker = Broker(clock, scenario.broker, self.streams, size, row["broker"], mark)
         if scenario.consumer is not None and self.broker is not None:
             work = self._demand("consumer.service", scenario.consumer.service)
             mark = self._marker("consumer")

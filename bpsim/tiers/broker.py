@@ -48,7 +48,13 @@ class Broker:
     """
 
     def __init__(
-        self, clock: Clock, spec: BrokerSpec, streams: Streams, record_bytes: int, row: Callable[[tuple[float, ...]], None]
+        self,
+        clock: Clock,
+        spec: BrokerSpec,
+        streams: Streams,
+        record_bytes: int,
+        row: Callable[[tuple[float, ...]], None],
+        mark: Callable[[str, float], None],
     ) -> None:
         self.clock = clock
         self.spec = spec
@@ -64,12 +70,14 @@ class Broker:
         self._accepting = True
         self._append_time = record_bytes / spec.throughput if spec.throughput else 0.0
         self._queues: list[deque[tuple[int, int, float]]] = [deque() for _ in range(spec.partitions)]
+        self._began = [0.0] * spec.partitions
         self._appending = TimedServers(clock, self._appended)
         self._acking = TimedServers(clock, self._acked)
         self._next = 0
         self._latency = Draws(streams.rng("broker.ack"), spec.ack_latency.sample)
         self._batches = 0
         self._row = row
+        self._mark = mark
         self._age_alarm = Alarm(clock, self._expire)
         self.log.on_room = self._let_in
 
@@ -79,6 +87,8 @@ class Broker:
         if self._accepting and not self._held and self._fits(end - first):
             self._queue(request)
         else:
+            if not self._held:
+                self._mark("hold_begins", float(self.log.held))
             self._held.append(request)
             self.log.wanted = True
 
@@ -86,9 +96,13 @@ class Broker:
         return not self._holds or self.log.held + self._on_the_way + count <= self._keep
 
     def _let_in(self) -> None:
+        if not self._held:
+            return
         while self._held and self._accepting and self._fits(self._held[0][1] - self._held[0][0]):
             self._queue(self._held.popleft())
         self.log.wanted = bool(self._held)
+        if not self._held:
+            self._mark("hold_ends", float(self.log.held))
 
     def _queue(self, request: tuple[int, int, float]) -> None:
         self._on_the_way += request[1] - request[0]
@@ -102,12 +116,15 @@ class Broker:
             self._begin(partition, request)
 
     def _begin(self, partition: int, request: tuple[int, int, float]) -> None:
+        self._began[partition] = self.clock.now
         work = to_grid((request[1] - request[0]) * self._append_time)
         self._appending.begin(self.clock.now, work, partition)
 
     def _appended(self, partition: int) -> None:
-        queue = self._queues[partition]
-        self._wait_for_ack(queue.popleft())
+        queue, now = self._queues[partition], self.clock.now
+        request = queue.popleft()
+        self._row((request[0], 0, request[2], self._began[partition], now, now))
+        self._wait_for_ack(request)
         if queue:
             self._begin(partition, queue[0])
 
@@ -171,5 +188,7 @@ class Broker:
         return [(first, end) for first, end, _ in self.log.ranges]
 
     def unfinished(self) -> list[tuple[float, ...]]:
-        """Rows of the unread records."""
-        return [(first, end - first, entered, nan, nan, nan) for first, end, entered in self.log.ranges]
+        """Rows of the unread records and of the appends under way."""
+        rows: list[tuple[float, ...]] = [(a, b - a, entered, nan, nan, nan) for a, b, entered in self.log.ranges]
+        busy = [(queue[0], began) for queue, began in zip(self._queues, self._began, strict=True) if queue]
+        return rows + [(first, 0, arrived, began, nan, nan) for (first, _, arrived), began in busy]

@@ -1,0 +1,231 @@
+"""A YAML file as a tree in which every key and value knows its place, and everything that is wrong with it, at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+MAX_BYTES = 1 << 20
+MAX_DEPTH = 40
+MAX_NODES = 50_000
+
+Key = str | int
+Where = tuple[Key, ...]
+Place = tuple[int, int]
+"""Line and column, from 1."""
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One thing that is wrong: where, what, and the way out."""
+
+    line: int
+    column: int
+    what: str
+    hint: str = ""
+    file: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        return f"{place}: {self.what}" + (f"; {self.hint}" if self.hint else "")
+
+
+class InvalidScenario(ValueError):
+    """A scenario that cannot be run. `problems` has one entry a fault, in order of place."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = sorted(set(problems))
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+@dataclass
+class Document:
+    """The tree of a YAML file, and the places of its keys and values by path (`("faults", 0, "at")`)."""
+
+    file: str
+    tree: dict[str, Any]
+    keys: dict[Where, Place] = field(default_factory=dict)
+    values: dict[Where, Place] = field(default_factory=dict)
+    sets: dict[Where, str] = field(default_factory=dict)
+    """Paths that came from `--set`, and its text."""
+
+    def problem(self, where: Where, what: str, hint: str = "", at_key: bool = False) -> Problem:
+        """A problem at `where`, or at the nearest part of it that stands in the file."""
+        for size in range(len(where), -1, -1):
+            if where[:size] in self.sets:
+                return Problem(0, 0, what, hint, f"--set {self.sets[where[:size]]}")
+        places = self.keys if at_key and where in self.keys else self.values
+        while where and where not in places:
+            where, places = where[:-1], self.values
+        line, column = places.get(where, (1, 1))
+        return Problem(line, column, what, hint, self.file)
+
+    def set(self, assignment: str) -> None:
+        """Apply `path=value`, as of `--set`. Raises `InvalidScenario` when the path leads nowhere."""
+        path, equals, text = assignment.partition("=")
+        where = tuple(int(part) if part.isdigit() else part for part in path.strip().split("."))
+        origin = f"--set {assignment}"
+        if not equals or not all(str(part) for part in where):
+            raise InvalidScenario([Problem(0, 0, "not of the form path=value", "--set client.retry.kind=none", origin)])
+        try:
+            value = _Reader("--set", []).read(text).tree_or_value
+        except yaml.YAMLError:
+            value = text
+        node: Any = self.tree
+        for depth, part in enumerate(where[:-1]):
+            if isinstance(node, dict) and isinstance(part, str):
+                node = node.setdefault(part, {})
+            elif isinstance(node, list) and isinstance(part, int) and part < len(node):
+                node = node[part]
+            else:
+                node = None
+            if not isinstance(node, dict | list):
+                shown = ".".join(map(str, where[: depth + 1]))
+                raise InvalidScenario([Problem(0, 0, f"there is nothing inside '{shown}' to set", "", origin)])
+        last = where[-1]
+        if isinstance(node, list) and not (isinstance(last, int) and last < len(node)):
+            raise InvalidScenario([Problem(0, 0, f"the list has {len(node)} entries, numbered from 0", "", origin)])
+        node[last] = value
+        self.sets[where] = assignment
+
+
+@dataclass
+class _Read:
+    tree_or_value: Any
+
+
+class _Reader:
+    """Builds the tree from YAML's node graph by itself: no tags, no surprising booleans, no expanded alias bombs."""
+
+    def __init__(self, file: str, problems: list[Problem]) -> None:
+        self.file = file
+        self.problems = problems
+        self.keys: dict[Where, Place] = {}
+        self.values: dict[Where, Place] = {}
+        self.nodes = 0
+
+    def read(self, text: str) -> _Read:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        return _Read(self.build(node, (), 0) if node is not None else None)
+
+    def complain(self, node: yaml.Node, what: str, hint: str = "") -> None:
+        mark = node.start_mark
+        self.problems.append(Problem(mark.line + 1, mark.column + 1, what, hint, self.file))
+
+    def build(self, node: yaml.Node, where: Where, depth: int) -> Any:
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            raise _TooMuch(node, f"more than {MAX_NODES:,} values once aliases are expanded")
+        if depth > MAX_DEPTH:
+            raise _TooMuch(node, f"nested more than {MAX_DEPTH} deep")
+        self.values[where] = (node.start_mark.line + 1, node.start_mark.column + 1)
+        if isinstance(node, yaml.ScalarNode):
+            return self.scalar(node)
+        if not node.tag.startswith("tag:yaml.org,2002:"):
+            self.complain(node, f"the tag '{node.tag}' is not allowed", "write plain values")
+        if isinstance(node, yaml.SequenceNode):
+            return [self.build(item, (*where, index), depth + 1) for index, item in enumerate(node.value)]
+        return self.mapping(node, where, depth)
+
+    def mapping(self, node: yaml.Node, where: Where, depth: int) -> dict[str, Any]:
+        tree: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                self.complain(key_node, "a key must be a plain word")
+                continue
+            key = key_node.value
+            path = (*where, key)
+            if key in tree:
+                line = self.keys[path][0]
+                self.complain(key_node, f"'{_short(key)}' stands here a second time", f"the first is in line {line}")
+            self.keys[path] = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
+            tree[key] = self.build(value_node, path, depth + 1)
+        return tree
+
+    def scalar(self, node: yaml.ScalarNode) -> Any:
+        if not node.tag.startswith("tag:yaml.org,2002:"):
+            self.complain(node, f"the tag '{_short(node.tag)}' is not allowed", "write plain values")
+        text = node.value
+        if node.style is not None:
+            return text
+        if text in ("", "~", "null"):
+            return None
+        if text in ("true", "false"):
+            return text == "true"
+        if re.fullmatch(r"[-+]?\d{1,18}", text):
+            return int(text)
+        if re.fullmatch(r"[-+]?(\d{1,300}\.?\d{0,300}|\.\d{1,300})([eE][-+]?\d{1,3})?", text):
+            return float(text)
+        return text
+
+
+class _TooMuch(Exception):
+    def __init__(self, node: yaml.Node, what: str) -> None:
+        self.node = node
+        self.what = what
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def read_document(path: Path | str) -> Document:
+    """Read the YAML file at `path`. Raises `InvalidScenario` with every problem found, whatever the file holds."""
+    file = str(path)
+    text = _text(Path(path), file)
+    problems: list[Problem] = []
+    reader = _Reader(file, problems)
+    try:
+        tree = reader.read(text).tree_or_value
+    except yaml.YAMLError as error:
+        raise InvalidScenario([*problems, _syntax_problem(error, file)]) from None
+    except _TooMuch as error:
+        reader.complain(error.node, error.what, "a scenario is a few hundred lines")
+        raise InvalidScenario(problems) from None
+    except RecursionError:
+        raise InvalidScenario([Problem(1, 1, f"nested more than {MAX_DEPTH} deep", "", file)]) from None
+    if not isinstance(tree, dict):
+        problems.append(Problem(1, 1, "a scenario is a mapping such as 'question: …'", "", file))
+    if problems:
+        raise InvalidScenario(problems)
+    return Document(file, tree, reader.keys, reader.values)
+
+
+def _text(path: Path, file: str) -> str:
+    def refuse(what: str, hint: str = "") -> InvalidScenario:
+        return InvalidScenario([Problem(0, 0, what, hint, file)])
+
+    if path.is_dir():
+        raise refuse("this is a folder, not a file")
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise refuse(f"{size:,} bytes is more than a scenario may have ({MAX_BYTES:,})")
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise refuse("there is no such file", "`bpsim list` shows the scenarios that are shipped") from None
+    except UnicodeDecodeError as error:
+        raise refuse(f"not UTF-8 text (byte {error.start})") from None
+    except (OSError, ValueError) as error:
+        raise refuse(f"cannot be read: {error}") from None
+
+
+def _syntax_problem(error: yaml.YAMLError, file: str) -> Problem:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
+    what = getattr(error, "problem", None) or getattr(error, "reason", None) or "cannot be read as YAML"
+    context = getattr(error, "context", None)
+    return Problem(line, column, f"YAML: {_short(str(what))}" + (f" ({context})" if context else ""), "", file)
+
+
+def walk(tree: Any, where: Where = ()) -> Iterator[tuple[Where, Any]]:
+    """Every (path, value) of a tree, parents first."""
+    yield where, tree
+    if isinstance(tree, dict | list):
+        for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+            yield from walk(value, (*where, key))

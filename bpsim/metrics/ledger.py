@@ -1,0 +1,59 @@
+"""The ledger in words: where every request, attempt and record ended. Each column of lines sums to its total."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bpsim.result import Fate, Outcome, Result, Work
+
+Lines = dict[str, int]
+
+
+def ledger(result: Result) -> dict[str, Lines]:
+    """Counts by line for `requests`, `attempts` (by outcome), `work` (attempts by what the server did) and `records`.
+
+    Of delivered records, `delivered_in_time` is the first copy of a request somebody was waiting for, `delivered_wasted`
+    the first copy of one nobody was (any more), `duplicate` every further copy. `acked_then_lost` is the part of the
+    records lost in a crash whose client had been told that all was well.
+    """
+    requests, attempts, records = (result.tables[name] for name in ("requests", "attempts", "records"))
+    return {
+        "requests": {outcome.name.lower(): int((requests["outcome"] == outcome).sum()) for outcome in Outcome},
+        "attempts": {outcome.name.lower(): int((attempts["outcome"] == outcome).sum()) for outcome in Outcome},
+        "work": {work.name.lower(): int((attempts["work"] == work).sum()) for work in Work},
+        "records": _records(records["fate"], records["request"], attempts["outcome"][records["attempt"]] == Outcome.OK,
+                            requests["outcome"] == Outcome.OK, records["ended_s"]),
+    }  # fmt: skip
+
+
+def _records(fate: np.ndarray, request: np.ndarray, in_time: np.ndarray, happy: np.ndarray, ended: np.ndarray) -> Lines:  # type: ignore[type-arg]
+    delivered = np.flatnonzero(fate == Fate.DELIVERED)
+    delivered = delivered[np.argsort(ended[delivered], kind="stable")]
+    _, first = np.unique(request[delivered], return_index=True)
+    useful = happy[request[delivered[first]]]
+    lost = fate == Fate.LOST_IN_CRASH
+    lines = {
+        "delivered_in_time": int(useful.sum()),
+        "delivered_wasted": int((~useful).sum()),
+        "duplicate": len(delivered) - len(first),
+        "evicted": int((fate == Fate.EVICTED).sum()),
+        "acked_then_lost": int((lost & in_time).sum()),
+        "lost_in_crash": int((lost & ~in_time).sum()),
+    }
+    for place in (Fate.IN_PRODUCER, Fate.IN_BROKER, Fate.IN_CONSUMER, Fate.IN_FLINK, Fate.IN_WRITER):
+        lines[place.name.lower()] = int((fate == place).sum())
+    return lines
+
+
+def check(result: Result) -> None:
+    """Raises `AssertionError` with the numbers when a column of the ledger does not sum to its total."""
+    lines = ledger(result)
+    totals = {
+        "requests": len(result.tables["requests"]["born_s"]),
+        "attempts": len(result.tables["attempts"]["sent_s"]),
+        "work": len(result.tables["attempts"]["sent_s"]),
+        "records": len(result.tables["records"]["fate"]),
+    }
+    for name, total in totals.items():
+        found = sum(lines[name].values())
+        assert found == total, f"{name}: {found} booked, {total} there: {lines[name]}"

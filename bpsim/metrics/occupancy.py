@@ -1,0 +1,181 @@
+"""Who was where, when: the spans that requests, records and jobs spend in each tier, read off the tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from bpsim.metrics.spans import Floats
+from bpsim.result import TIERS, Fate, Result, Table, Work
+from bpsim.units import parse
+
+NOTHING = np.zeros(0)
+Spans = tuple[Floats, Floats]
+
+
+@dataclass(frozen=True)
+class Presence:
+    """One tier: spans of what is inside, of what waits, and of its servers."""
+
+    inside: Spans = (NOTHING, NOTHING)
+    weight: Any = 1.0
+    waiting: Spans = (NOTHING, NOTHING)
+    waiting_weight: Any = 1.0
+    busy: Spans = (NOTHING, NOTHING)
+    blocked: Spans = (NOTHING, NOTHING)
+    servers: int = 1
+    bound: float = np.nan
+    """Records that `waiting` may hold; NaN when there is no limit."""
+
+
+@dataclass(frozen=True)
+class Occupancy:
+    """The `Presence` of every tier of a run."""
+
+    result: Result
+    crash_s: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        marks = self.result.tables["marks"]
+        crash = marks["time_s"][marks["kind"] == "crash"]
+        object.__setattr__(self, "crash_s", float(crash[0]) if len(crash) else np.nan)
+
+    @property
+    def record_bytes(self) -> int:
+        """Bytes of a record and of a request."""
+        return int(parse(self.result.scenario["client"]["record_size"], "size"))
+
+    @cached_property
+    def tiers(self) -> dict[str, Presence]:
+        """By tier, in the order of the pipeline."""
+        there = [tier for tier in TIERS if tier in self.result.scenario]
+        return {tier: getattr(self, f"_{tier}")() for tier in there}
+
+    def _option(self, tier: str, name: str, default: int) -> int:
+        return int(self.result.scenario[tier].get(name, default))
+
+    def _bound(self, tier: str, name: str) -> float:
+        bound = self.result.scenario[tier].get(name) or {}
+        limits = [float(bound["records"])] if bound.get("records") is not None else []
+        if bound.get("bytes") is not None:
+            limits.append(parse(bound["bytes"], "size") // self.record_bytes)
+        return min(limits) if limits else np.nan
+
+    def _rows(self, tier: str) -> Table:
+        hops = self.result.tables["hops"]
+        mine = hops["tier"] == TIERS.index(tier)
+        return {name: column[mine] for name, column in hops.items()}
+
+    def _marked(self, tier: str, begins: str, ends: str) -> Spans:
+        marks = self.result.tables["marks"]
+        mine = marks["tier"] == TIERS.index(tier)
+        begin = marks["time_s"][mine & (marks["kind"] == begins)]
+        end = marks["time_s"][mine & (marks["kind"] == ends)]
+        return begin, np.concatenate((end, np.full(len(begin) - len(end), np.nan)))
+
+    def _client(self) -> Presence:
+        attempts = self.result.tables["attempts"]
+        let_in = np.where(np.isnan(attempts["admitted_s"]), attempts["ended_s"], attempts["admitted_s"])
+        turned_away = attempts["work"] == Work.TURNED_AWAY
+        span = (attempts["sent_s"][~turned_away], let_in[~turned_away])
+        return Presence(inside=span, waiting=span)
+
+    def _api(self) -> Presence:
+        attempts = self.result.tables["attempts"]
+        lost = attempts["work"] == Work.LOST
+
+        def or_crash(moments: Floats) -> Floats:
+            return np.where(lost & np.isnan(moments), self.crash_s, moments)
+
+        came, began, served, left = (
+            attempts["admitted_s"],
+            *(or_crash(attempts[name]) for name in ("started_s", "served_s", "freed_s")),
+        )
+        return Presence(
+            inside=(came, left),
+            waiting=(came, began),
+            busy=(attempts["started_s"], served),
+            blocked=(attempts["served_s"], left),
+            servers=self._option("api", "workers", 1),
+            bound=self._bound("api", "queue"),
+        )
+
+    def _producer(self) -> Presence:
+        records, rows = self.result.tables["records"], self._rows("producer")
+        left = np.full(len(records["produced_s"]), np.nan)
+        done = ~np.isnan(rows["left_s"])
+        where = _expand(rows["first"][done], rows["count"][done])
+        left[where] = np.repeat(rows["left_s"][done], rows["count"][done])
+        left[records["fate"] == Fate.LOST_IN_CRASH] = self.crash_s
+        span = (records["produced_s"], left)
+        busy = (rows["started_s"], rows["left_s"])
+        servers = self._option("producer", "max_in_flight", 5)
+        return Presence(span, 1.0, span, 1.0, busy, servers=servers, bound=self._bound("producer", "buffer"))
+
+    def _broker(self) -> Presence:
+        rows = self._rows("broker")
+        append = rows["count"] == 0
+        unread = (rows["entered_s"][~append], rows["left_s"][~append])
+        count = rows["count"][~append].astype(np.float64)
+        busy = (rows["started_s"][append], rows["served_s"][append])
+        held = self._marked("broker", "hold_begins", "hold_ends")
+        partitions = self._option("broker", "partitions", 6)
+        blocked = (np.repeat(held[0], partitions), np.repeat(held[1], partitions))
+        return Presence(unread, count, unread, count, busy, blocked, partitions, self._bound("broker", "retention"))
+
+    def _consumer(self) -> Presence:
+        rows = self._rows("consumer")
+        count = rows["count"].astype(np.float64)
+        began, served, left = _jobs(rows)
+        paused = self._marked("consumer", "pause_begins", "pause_ends")
+        blocked = (np.concatenate((served, paused[0])), np.concatenate((left, paused[1])))
+        return Presence((rows["entered_s"], rows["left_s"]), count, busy=(began, served), blocked=blocked)
+
+    def _flink(self) -> Presence:
+        rows = self._rows("flink")
+        count = rows["count"].astype(np.float64)
+        return Presence(
+            inside=(rows["entered_s"], rows["left_s"]),
+            weight=count,
+            waiting=(rows["entered_s"], rows["started_s"]),
+            waiting_weight=count,
+            busy=(rows["started_s"], rows["served_s"]),
+            blocked=(rows["served_s"], rows["left_s"]),
+            servers=self._option("flink", "parallelism", 1),
+            bound=self._bound("flink", "network_buffers"),
+        )
+
+    def _writer(self) -> Presence:
+        rows = self._rows("writer")
+        count = rows["count"].astype(np.float64)
+        began, served, _ = _jobs(rows)
+        return Presence(
+            inside=(rows["entered_s"], rows["left_s"]),
+            weight=count,
+            waiting=(rows["entered_s"], rows["started_s"]),
+            waiting_weight=count,
+            busy=(began, served),
+            servers=self._option("writer", "connections", 1),
+            bound=self._bound("writer", "buffer"),
+        )
+
+
+def _expand(first: np.ndarray[Any, Any], count: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Every index of the ranges [first, first + count)."""
+    offsets = np.cumsum(count) - count
+    return np.repeat(first - offsets, count) + np.arange(count.sum())
+
+
+def _jobs(rows: Table) -> tuple[Floats, Floats, Floats]:
+    """Began, served and left of each job: rows of one job share the first two, and it has left with its last row."""
+    began, served, left = rows["started_s"], rows["served_s"], rows["left_s"]
+    known = ~np.isnan(began)
+    began, served, left = began[known], served[known], left[known]
+    order = np.lexsort((np.where(np.isnan(left), np.inf, left), served, began))
+    began, served, left = began[order], served[order], left[order]
+    last = np.ones(len(began), dtype=bool)
+    last[:-1] = (began[1:] != began[:-1]) | ((served[1:] != served[:-1]) & ~(np.isnan(served[1:]) & np.isnan(served[:-1])))
+    return began[last], served[last], left[last]

@@ -1,0 +1,74 @@
+"""Arithmetic on spans of time: exact integrals per window, without a loop over spans."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+def _area_since(moments: Floats, weights: Floats, edges: Floats) -> Floats:
+    """Σ weight · max(0, edge − moment) for each edge; NaN moments never come."""
+    known = ~np.isnan(moments)
+    moments, weights = moments[known], weights[known]
+    order = np.argsort(moments, kind="stable")
+    moments, weights = moments[order], weights[order]
+    count = np.concatenate(([0.0], np.cumsum(weights)))
+    first = np.concatenate(([0.0], np.cumsum(weights * moments)))
+    index = np.searchsorted(moments, edges, side="right")
+    return np.asarray(edges * count[index] - first[index])
+
+
+def time_in(begin: Floats, end: Floats, edges: Floats, weight: Any = 1.0) -> Floats:
+    """Seconds (times weight) that the spans [begin, end) spend in each window between `edges`. A NaN end is still to
+    come; a span with a NaN begin has not begun."""
+    weights = np.broadcast_to(np.asarray(weight, dtype=np.float64), begin.shape)
+    begun = ~np.isnan(begin)
+    begin, end, weights = begin[begun], end[begun], weights[begun]
+    return np.diff(_area_since(begin, weights, edges) - _area_since(end, weights, edges))
+
+
+def level_peak(begin: Floats, end: Floats, weight: Any = 1.0) -> float:
+    """The largest total weight of spans that overlap at one moment; 0 without spans."""
+    weights = np.broadcast_to(np.asarray(weight, dtype=np.float64), begin.shape)
+    begun = ~np.isnan(begin)
+    ends = end[begun]
+    ended = ~np.isnan(ends)
+    moments = np.concatenate((begin[begun], ends[ended]))
+    change = np.concatenate((weights[begun], -weights[begun][ended]))
+    if not len(moments):
+        return 0.0
+    order = np.lexsort((change, moments))
+    return float(max(0.0, np.cumsum(change[order]).max()))
+
+
+def per_window(moments: Floats, edges: Floats) -> Floats:
+    """How many of `moments` fall into each window [edge, next edge)."""
+    known = moments[~np.isnan(moments)]
+    index = np.searchsorted(edges, known, side="right") - 1
+    inside = (index >= 0) & (index < len(edges) - 1)
+    return np.bincount(index[inside], minlength=len(edges) - 1).astype(np.float64)
+
+
+def quantiles_per_window(moments: Floats, values: Floats, edges: Floats, levels: tuple[float, ...]) -> Floats:
+    """Exact quantiles of `values` in each window of `moments`: shape (levels, windows), NaN where there are none."""
+    found = np.full((len(levels), len(edges) - 1), np.nan)
+    order = np.argsort(moments, kind="stable")
+    bounds = np.searchsorted(moments[order], edges)
+    values = values[order]
+    for window in range(len(edges) - 1):
+        part = values[bounds[window] : bounds[window + 1]]
+        if len(part):
+            found[:, window] = quantiles(part, levels)
+    return found
+
+
+def quantiles(values: Floats, levels: tuple[float, ...]) -> Floats:
+    """The smallest value that at least a share `level` of the values do not exceed; NaN without values."""
+    if not len(values):
+        return np.full(len(levels), np.nan)
+    ranks = np.maximum(np.ceil(np.asarray(levels) * len(values)).astype(np.int64) - 1, 0)
+    return np.asarray(np.sort(values)[ranks])

@@ -1,0 +1,252 @@
+"""One number a question: the summary of a run, every name with its unit."""
+
+from __future__ import annotations
+
+from math import inf, nan
+
+import numpy as np
+
+from bpsim.metrics.ledger import ledger
+from bpsim.metrics.occupancy import Occupancy
+from bpsim.metrics.spans import Floats, level_peak, quantiles, time_in
+from bpsim.metrics.windows import FAILURES, LEVELS, NAMES, latencies, tier_columns
+from bpsim.result import TIERS, Fate, Outcome, Result
+
+PHASES = ("before", "during", "after")
+RECOVERED = 0.9
+"""Share of requests that must succeed for a system to count as recovered."""
+PRESSED_FILL, PRESSED_BLOCKED, PRESSED_BUSY = 0.9, 0.5, 0.99
+ONSET_WINDOW_S, ONSET_WINDOWS = 0.2, 5
+
+METRICS: dict[str, str] = {
+    "offered": "requests sent at least once",
+    "attempts": "HTTP tries of them",
+    "success_share": "requests that succeeded, of those that ended",
+    "amplification": "attempts per request",
+    "offered_per_s": "requests per second of the run",
+    "goodput_per_s": "successful requests per second of the run",
+    "wasted_share": "of the attempts served, those nobody waited for any more",
+    "duplicates": "records in the database beyond the first of their request",
+    "acked_then_lost": "records lost in a crash after the client had been told all was well",
+    "evicted": "records deleted by retention before anybody read them",
+    "delivered": "records in the database",
+    "still_inside": "records still on their way at the end (censored)",
+    "pending": "requests without a final outcome at the end (censored)",
+    "recovery_time_s": "seconds after the last fault until requests keep succeeding (NaN: never, or no fault)",
+    "crash_time_s": "when the API process ran out of memory (NaN: it did not)",
+    "crash_lost_records": "records in memory that died with it",
+    "crash_lost_bytes": "their bytes",
+    "latency_before_crash_s": "produced-to-delivered latency of the last record delivered before the crash",
+    "delivered_per_s_before_crash": "records per second into the database until the crash (or the end)",
+    "lag_max_s": "largest age of the oldest record that was not yet delivered",
+    "lag_10min_s": "when that age first passed 10 minutes (NaN: never)",
+    "api_peak_bytes": "largest memory of the API process: requests inside and the producer's buffer",
+}
+METRICS |= {
+    f"latency_{kind}_s_{name}": f"{name} seconds from intended first send to {what}"
+    for kind, what in (("success", "a success"), ("failure", "a final failure"), ("final", "the final outcome"))
+    for name in NAMES
+}
+METRICS |= {f.name.lower(): f"requests whose last attempt ended so: {f.name.lower()}" for f in FAILURES}
+for _phase in PHASES:
+    METRICS |= {
+        f"{_phase}_offered_per_s": f"requests per second {_phase} the faults",
+        f"{_phase}_goodput_per_s": f"successful requests per second {_phase} the faults",
+        f"{_phase}_amplification": f"attempts per request {_phase} the faults",
+        f"{_phase}_latency_final_s_p99": f"p99 seconds to the final outcome {_phase} the faults",
+    }
+for _tier in TIERS:
+    METRICS |= {
+        f"{_tier}_busy_share": f"{_tier}: share of its servers' time spent working",
+        f"{_tier}_blocked_share": f"{_tier}: share of its servers' time spent waiting for room downstream",
+        f"{_tier}_idle_share": f"{_tier}: the rest",
+        f"{_tier}_peak_records": f"{_tier}: most records (or requests) inside at once",
+        f"{_tier}_onset_s": f"{_tier}: when it came under lasting pressure after the first fault began (inf: never)",
+    }
+
+
+def summary(result: Result) -> dict[str, float]:
+    """Every name in `METRICS` with its value; NaN where there is nothing to measure."""
+    occupancy = Occupancy(result)
+    values = _totals(result) | _latency(result) | _phases(result) | _crash(result, occupancy) | _lag(result)
+    values["recovery_time_s"] = recovery_time(result)
+    values |= _tiers(result, occupancy) | _onsets(result, occupancy)
+    return {name: float(values.get(name, nan)) for name in METRICS}
+
+
+def _totals(result: Result) -> dict[str, float]:
+    lines = ledger(result)
+    requests, records, work = lines["requests"], lines["records"], lines["work"]
+    offered, attempts = sum(requests.values()), sum(lines["attempts"].values())
+    ended = offered - requests["pending"]
+    served = work["done"] + work["wasted"]
+    delivered = sum(records[name] for name in ("delivered_in_time", "delivered_wasted", "duplicate"))
+    return {name.lower(): requests[name.lower()] for name in (f.name for f in FAILURES)} | {
+        "offered": offered,
+        "attempts": attempts,
+        "pending": requests["pending"],
+        "success_share": requests["ok"] / ended if ended else nan,
+        "amplification": attempts / offered if offered else nan,
+        "offered_per_s": offered / result.ended_s,
+        "goodput_per_s": requests["ok"] / result.ended_s,
+        "wasted_share": work["wasted"] / served if served else nan,
+        "duplicates": records["duplicate"],
+        "acked_then_lost": records["acked_then_lost"],
+        "evicted": records["evicted"],
+        "delivered": delivered,
+        "still_inside": sum(count for name, count in records.items() if name.startswith("in_")),
+    }
+
+
+def _latency(result: Result) -> dict[str, float]:
+    found = {}
+    for kind, (_, latency) in latencies(result).items():
+        row = quantiles(latency, LEVELS)
+        found |= {f"latency_{kind}_s_{name}": value for name, value in zip(NAMES, row, strict=True)}
+    return found
+
+
+def fault_window(result: Result) -> tuple[float, float] | None:
+    """From the first fault's beginning to the last one's end (or the run's); None without faults."""
+    marks = result.tables["marks"]
+    begins = marks["time_s"][marks["kind"] == "fault_begins"]
+    ends = marks["time_s"][marks["kind"] == "fault_ends"]
+    if not len(begins):
+        return None
+    return float(begins.min()), float(ends.max()) if len(ends) == len(begins) else result.ended_s
+
+
+def _phases(result: Result) -> dict[str, float]:
+    window = fault_window(result)
+    if window is None:
+        return {}
+    requests, attempts = result.tables["requests"], result.tables["attempts"]
+    edges = np.array([0.0, *window, result.ended_s])
+    happy = requests["outcome"] == Outcome.OK
+    found = {}
+    for phase, begin, end in zip(PHASES, edges, edges[1:], strict=False):
+        if end <= begin:
+            continue
+        born = int(((requests["born_s"] >= begin) & (requests["born_s"] < end)).sum())
+        sent = int(((attempts["sent_s"] >= begin) & (attempts["sent_s"] < end)).sum())
+        ended = (requests["ended_s"] >= begin) & (requests["ended_s"] < end) & (requests["outcome"] != Outcome.PENDING)
+        latency = (requests["ended_s"] - requests["born_s"])[ended]
+        found |= {
+            f"{phase}_offered_per_s": born / (end - begin),
+            f"{phase}_goodput_per_s": int((ended & happy).sum()) / (end - begin),
+            f"{phase}_amplification": sent / born if born else nan,
+            f"{phase}_latency_final_s_p99": float(quantiles(latency, (0.99,))[0]),
+        }
+    return found
+
+
+def recovery_time(result: Result, step_s: float = 5.0) -> float:
+    """Seconds from the last fault's end until, in every later step of `step_s`, 90 % of the requests born in it (of those
+    with a final outcome) succeed. 0 when at once, NaN when never or when there was no fault."""
+    window = fault_window(result)
+    if window is None or window[1] >= result.ended_s:
+        return nan
+    requests = result.tables["requests"]
+    edges = np.arange(window[1], result.ended_s + 1e-9, step_s)
+    if len(edges) < 2:
+        return nan
+    ended = requests["outcome"] != Outcome.PENDING
+    happy = np.histogram(requests["born_s"][requests["outcome"] == Outcome.OK], edges)[0]
+    born = np.histogram(requests["born_s"][ended], edges)[0]
+    bad = np.flatnonzero((born > 0) & (happy < RECOVERED * born))
+    if not len(bad):
+        return 0.0
+    after = np.flatnonzero(born[bad[-1] + 1 :] > 0)
+    return float((bad[-1] + 1) * step_s) if len(after) else nan
+
+
+def _crash(result: Result, occupancy: Occupancy) -> dict[str, float]:
+    crash, records = occupancy.crash_s, result.tables["records"]
+    until = result.ended_s if np.isnan(crash) else crash
+    done = (records["fate"] == Fate.DELIVERED) & (records["ended_s"] <= until)
+    found = {"crash_time_s": crash, "delivered_per_s_before_crash": int(done.sum()) / until}
+    api, producer = occupancy.tiers["api"], occupancy.tiers.get("producer")
+    begins, ends = [api.inside[0]], [api.inside[1]]
+    if producer is not None:
+        begins.append(producer.inside[0])
+        ends.append(producer.inside[1])
+    found["api_peak_bytes"] = level_peak(np.concatenate(begins), np.concatenate(ends)) * occupancy.record_bytes
+    if not np.isnan(crash):
+        lost = int((records["fate"] == Fate.LOST_IN_CRASH).sum())
+        found |= {"crash_lost_records": lost, "crash_lost_bytes": lost * occupancy.record_bytes}
+        if done.any():
+            last = np.flatnonzero(done)[np.argmax(records["ended_s"][done])]
+            found["latency_before_crash_s"] = float(records["ended_s"][last] - records["produced_s"][last])
+    return found
+
+
+def _lag(result: Result) -> dict[str, float]:
+    """Age of the oldest undelivered record. It grows until that record ends, so it peaks at ends (or with the run)."""
+    records = result.tables["records"]
+    if not len(records["produced_s"]):
+        return {}
+    ended = np.where(np.isnan(records["ended_s"]), result.ended_s, records["ended_s"])
+    age = ended - records["produced_s"]
+    old = np.flatnonzero(age > 600.0)
+    return {"lag_max_s": float(age.max()), "lag_10min_s": float(records["produced_s"][old].min() + 600) if len(old) else nan}
+
+
+def _tiers(result: Result, occupancy: Occupancy) -> dict[str, float]:
+    whole = np.array([0.0, result.ended_s])
+    found = {}
+    for tier, presence in occupancy.tiers.items():
+        columns = tier_columns(presence, whole, occupancy.record_bytes)
+        for share in ("busy_share", "blocked_share", "idle_share"):
+            found[f"{tier}_{share}"] = columns[share][0]
+        found[f"{tier}_peak_records"] = level_peak(*presence.inside, presence.weight)
+    return found
+
+
+def _onsets(result: Result, occupancy: Occupancy) -> dict[str, float]:
+    """When each tier came under pressure for at least a second: its buffer 90 % full, its servers blocked half of the
+    time, or all of them busy all the time. For the client: its requests fail or take twice as long as before."""
+    window = fault_window(result)
+    if window is None:
+        return {}
+    begin = window[0]
+    edges = np.arange(begin, result.ended_s, ONSET_WINDOW_S)
+    if len(edges) <= ONSET_WINDOWS:
+        return {}
+    found = {"client_onset_s": _client_onset(result, begin)}
+    for tier, presence in occupancy.tiers.items():
+        if tier == "client":
+            continue
+        width = np.diff(edges) * presence.servers
+        pressed = time_in(*presence.blocked, edges) / width >= PRESSED_BLOCKED
+        if tier in ("api", "flink", "writer"):
+            pressed |= time_in(*presence.busy, edges) / width >= PRESSED_BUSY
+        if not np.isnan(presence.bound):
+            filled = time_in(*presence.waiting, edges, presence.waiting_weight) / np.diff(edges)
+            pressed |= filled >= PRESSED_FILL * presence.bound
+        found[f"{tier}_onset_s"] = first_lasting(pressed, edges)
+    return found
+
+
+def first_lasting(pressed: np.ndarray, edges: Floats) -> float:  # type: ignore[type-arg]
+    """Begin of the first of `ONSET_WINDOWS` windows in a row that are all pressed; inf when there are none."""
+    run = np.convolve(pressed, np.ones(ONSET_WINDOWS, dtype=np.int64), "valid")
+    found = np.flatnonzero(run == ONSET_WINDOWS)
+    return float(edges[found[0]]) if len(found) else inf
+
+
+def _client_onset(result: Result, begin: float) -> float:
+    """The first second from `begin` on in which p99 to the final outcome is over twice its value before, or more than
+    1 % of the requests fail; the moment is that of the first such request."""
+    requests = result.tables["requests"]
+    ended = requests["outcome"] != Outcome.PENDING
+    when, latency = requests["ended_s"][ended], (requests["ended_s"] - requests["born_s"])[ended]
+    failed = requests["outcome"][ended] != Outcome.OK
+    usual = float(quantiles(latency[when < begin], (0.99,))[0])
+    bad = failed | (latency > 2 * usual)
+    edges = np.arange(begin, result.ended_s, 1.0)
+    total, worse = (np.histogram(moments, edges)[0] for moments in (when, when[bad]))
+    found = np.flatnonzero((total > 0) & (worse > 0.01 * total) & (worse >= 3))
+    if not len(found):
+        return inf
+    inside = bad & (when >= edges[found[0]])
+    return float(when[inside].min())

@@ -1,0 +1,145 @@
+"""A scenario file: the question, a base scenario, variants of it that meet the same arrivals and demands, and claims."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from bpsim.claims import Claim, UnknownName, parse
+from bpsim.complaints import complaints
+from bpsim.document import Document, InvalidScenario, Problem, Where, read_document
+from bpsim.metrics import METRICS
+from bpsim.scenario import Scenario
+from bpsim.spec import merged
+
+VARIANT_NAME = r"[a-z][a-z0-9_]*"
+OUTSIDE = ("variants", "expect")
+"""What a file holds beside the scenario itself."""
+
+
+@dataclass(frozen=True)
+class ScenarioFile:
+    """What `load` found: `base`, its `variants` by name (`{"base": base}` when the file has none), and its claims."""
+
+    base: Scenario
+    variants: dict[str, Scenario]
+    expect: tuple[Claim, ...]
+
+    @property
+    def question(self) -> str:
+        """What the file asks."""
+        return self.base.question
+
+
+def load(path: Path | str, sets: Sequence[str] = ()) -> ScenarioFile:
+    """Read a scenario file and lay `sets` (`path=value`) over it and every variant.
+
+    Raises `InvalidScenario` with every problem of the file: each has file, line, column, what is wrong and a way out.
+    """
+    document = read_document(path)
+    problems: list[Problem] = []
+    for assignment in sets:
+        try:
+            document.set(assignment)
+        except InvalidScenario as error:
+            problems += error.problems
+    variants = _changes(document, problems)
+    base_tree = {key: value for key, value in document.tree.items() if key not in OUTSIDE}
+    base = _validate(base_tree, document, (), problems) if "base" in variants else None
+    built = {}
+    for name, change in variants.items():
+        tree = _set_again(merged(deepcopy(base_tree), change), document)
+        built[name] = base if name == "base" else _validate(tree, document, ("variants", name), problems)
+    claims = _claims(document, tuple(variants), problems)
+    if problems:
+        raise InvalidScenario(problems)
+    scenarios = {name: scenario for name, scenario in built.items() if scenario is not None}
+    return ScenarioFile(base or next(iter(scenarios.values())), scenarios, claims)
+
+
+def _set_again(tree: dict[str, Any], document: Document) -> dict[str, Any]:
+    """What `--set` says about the base holds in the variants as well."""
+    for where in document.sets:
+        if where[0] in OUTSIDE:
+            continue
+        source, target = document.tree, tree
+        for key in where[:-1]:
+            source = source[key]  # type: ignore[index]
+            if isinstance(target, dict) and not isinstance(target.get(key), dict | list):
+                target[key] = {}
+            target = target[key]  # type: ignore[index]
+        target[where[-1]] = source[where[-1]]  # type: ignore[index]
+    return tree
+
+
+def _changes(document: Document, problems: list[Problem]) -> dict[str, Any]:
+    """The declared variants, or the one that changes nothing."""
+    import re
+
+    declared = document.tree.get("variants")
+    if declared is None:
+        return {"base": {}}
+    if not isinstance(declared, dict) or not declared:
+        problems.append(document.problem(("variants",), "'variants' maps names to changes", "naive: {client: {…}}"))
+        return {}
+    for name, change in declared.items():
+        where = ("variants", name)
+        if not re.fullmatch(VARIANT_NAME, name):
+            hint = "lower-case letters, digits and _; the first is a letter"
+            problems.append(document.problem(where, f"'{name}' cannot name a variant", hint, at_key=True))
+        if not isinstance(change, dict | None):
+            problems.append(document.problem(where, f"'{name}' must map options to values, or be empty"))
+        elif change and (odd := set(change) & set(OUTSIDE)):
+            problems.append(document.problem((*where, odd.pop()), "a variant changes the scenario, nothing else"))
+    return {name: change if isinstance(change, dict) else {} for name, change in declared.items()}
+
+
+def _validate(tree: dict[str, Any], document: Document, prefix: Where, problems: list[Problem]) -> Scenario | None:
+    try:
+        return Scenario.model_validate(tree, context={"source": "yaml"})
+    except ValidationError as error:
+        problems += complaints(error, document, Scenario, prefix)
+        return None
+
+
+def _claims(document: Document, variants: Sequence[str], problems: list[Problem]) -> tuple[Claim, ...]:
+    lines = document.tree.get("expect") or []
+    if not isinstance(lines, list):
+        problems.append(document.problem(("expect",), "'expect' is a list of claims", "- naive.amplification > 3"))
+        return ()
+    claims = []
+    for index, line in enumerate(lines):
+        try:
+            claim = parse(line if isinstance(line, str) else str(line))
+            claim.check_names(variants, METRICS)
+            claims.append(claim)
+        except (ValueError, UnknownName) as error:
+            problems.append(document.problem(("expect", index), f"this claim cannot be read: {error}"))
+    return tuple(claims)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a scenario file, for editors: a variant may hold any part of a scenario."""
+    schema = Scenario.model_json_schema()
+    part = {"type": "object", "properties": schema["properties"], "additionalProperties": False}
+    schema["properties"] = schema["properties"] | {
+        "variants": {
+            "type": "object",
+            "description": "changes to the scenario, run on the same arrivals and demands",
+            "propertyNames": {"pattern": f"^{VARIANT_NAME}$"},
+            "additionalProperties": {"anyOf": [part, {"type": "null"}]},
+        },
+        "expect": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "claims, such as 'naive.amplification > 3'",
+        },
+    }
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "bpsim scenario"
+    return schema

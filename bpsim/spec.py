@@ -1,0 +1,37 @@
+"""What every part of a scenario is: frozen data that refuses what it does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationInfo, model_validator
+
+
+class Spec(BaseModel):
+    """Frozen, validated data. An option that is not built yet is refused by name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    not_yet: ClassVar[dict[str, str]] = {}
+    """Options that are planned: name -> what there is instead, or when it comes."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_what_is_not_built(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, Mapping):
+            for name in value.keys() & cls.not_yet.keys():
+                raise ValueError(f"'{name}' is not built yet: {cls.not_yet[name]}")
+        return value
+
+    def but(self, changes: Mapping[str, Any] | None = None, /, **more: Any) -> Self:
+        """A changed and revalidated copy; nested mappings are merged. Raises `pydantic.ValidationError`."""
+        return type(self).model_validate(merged(self.model_dump(), {**(changes or {}), **more}))
+
+
+def merged(base: Any, change: Any) -> Any:
+    """`base` with `change` laid over it: mappings merge, anything else replaces. A mapping of another `kind` replaces."""
+    if not (isinstance(base, Mapping) and isinstance(change, Mapping)):
+        return change
+    if "kind" in change and change["kind"] != base.get("kind", change["kind"]):
+        return change
+    return {**base, **{key: merged(base.get(key), value) for key, value in change.items()}}
