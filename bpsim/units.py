@@ -91,23 +91,24 @@ BytesPerSecond = Annotated[float, *_quantity("throughput", "B/s"), Field(gt=0)]
 """A throughput in bytes per second, above 0."""
 
 
-def _show(value: float, steps: list[tuple[float, str]]) -> str:
-    for factor, unit in steps:
-        if abs(value) >= factor:
-            return f"{value / factor:.3g} {unit}"
-    return f"{value / steps[-1][0]:.3g} {steps[-1][1]}"
+def _show(value: float, steps: list[tuple[float, str, float]]) -> str:
+    """`steps` are (from which value on, unit, its size)."""
+    unit, size = next(((unit, size) for least, unit, size in steps if abs(value) >= least), steps[-1][1:])
+    number = value / size
+    return f"{number:,.0f} {unit}" if abs(number) >= 100 else f"{number:.3g} {unit}"
 
 
 def format_seconds(value: float) -> str:
     """A duration for people: 0.005 -> '5 ms', 90 -> '90 s', 1200 -> '20 min'."""
     if value == 0:
         return "0 s"
-    return _show(value, [(7200.0, "h"), (120.0, "min"), (1.0, "s"), (1e-3, "ms"), (1e-6, "us")]).replace("2e+03", "2000")
+    steps = [(7200.0, "h", 3600.0), (120.0, "min", 60.0), (1.0, "s", 1.0), (1e-3, "ms", 1e-3), (1e-6, "us", 1e-6)]
+    return _show(value, steps)
 
 
 def format_bytes(value: float) -> str:
     """A size for people: 10_000_000 -> '10 MB'."""
-    return _show(value, [(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "B")])
+    return _show(value, [(10.0**n, unit, 10.0**n) for n, unit in ((12, "TB"), (9, "GB"), (6, "MB"), (3, "kB"), (0, "B"))])
 
 
 def format_rate(value: float) -> str:

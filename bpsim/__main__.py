@@ -1,0 +1,5 @@
+"""`python -m bpsim`."""
+
+from bpsim.cli import main
+
+main()

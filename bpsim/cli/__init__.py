@@ -1,0 +1,5 @@
+"""The command line. Commands live beside this file; heavy packages are imported only when a command needs them."""
+
+from bpsim.cli.app import main
+
+__all__ = ["main"]

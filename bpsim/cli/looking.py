@@ -1,0 +1,159 @@
+"""`bpsim validate`, `list` and `init`, and finding a scenario."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import typer
+
+from bpsim.cli.app import Exit, fail
+from bpsim.scenario_file import ScenarioFile, json_schema, load
+from bpsim.units import format_rate, format_seconds
+
+
+def shipped() -> Path:
+    """The folder of shipped scenarios: inside the installed package, or beside it in a checkout."""
+    inside = Path(__file__).parents[1] / "scenarios"
+    return inside if inside.is_dir() else Path(__file__).parents[2] / "scenarios"
+
+
+def find(path: Path) -> Path:
+    """`path`, or the shipped scenario of that name when there is no such file."""
+    if path.exists():
+        return path
+    name = path.name if path.suffix == ".yaml" else f"{path.name}.yaml"
+    there = shipped() / name
+    return there if there.exists() and path.parent in (Path("."), Path("scenarios")) else path
+
+
+def load_or_fail(path: Path, sets: tuple[str, ...]) -> ScenarioFile:
+    """The scenario file, or every problem it has on stderr and exit code 3."""
+    from bpsim.document import InvalidScenario
+
+    try:
+        return load(find(path), sets)
+    except InvalidScenario as error:
+        fail(str(error), Exit.INVALID_SCENARIO)
+
+
+def validate_command(path: Path, sets: tuple[str, ...]) -> None:
+    """Say `valid`, and what each tier is in for."""
+    from bpsim.utilisation import predicted
+
+    file = load_or_fail(path, sets)
+    typer.echo(f"valid: {file.question}")
+    for name, scenario in file.variants.items():
+        typer.echo(f"\n{name}: predicted utilisation before retries, of the load that the tiers before let through")
+        for load_ in predicted(scenario):
+            note = "  <- overloaded: work piles up" if load_.utilisation > 1 else ""
+            typer.echo(
+                f"  {format_seconds(load_.begin_s):>7} to {format_seconds(load_.end_s):<7} {load_.tier:<9}"
+                f"{format_rate(load_.arrivals_per_s):>9} of {format_rate(load_.capacity_per_s):>9}"
+                f"  {load_.utilisation:>6.0%}{note}"
+            )
+
+
+def list_command() -> None:
+    """Walk the unions and print every member with its first sentence."""
+    from bpsim import metrics
+    from bpsim.arrivals import Arrivals
+    from bpsim.distributions import Distribution
+    from bpsim.faults import Fault
+    from bpsim.retry import Retry
+
+    typer.echo("Scenarios (bpsim run NAME)")
+    for file in sorted(shipped().glob("*.yaml")):
+        typer.echo(f"  {file.stem:<18} {load(file).question}")
+    for title, union in (("Arrivals", Arrivals), ("Distributions", Distribution), ("Retries", Retry), ("Faults", Fault)):
+        typer.echo(f"\n{title} (kind: …)")
+        for member in members(union):
+            kinds = " | ".join(get_args(member.model_fields["kind"].annotation))
+            typer.echo(f"  {kinds:<18} {_first_sentence(member)}")
+    typer.echo("\nMetrics (expect: variant.metric > …)")
+    for name, meaning in metrics.METRICS.items():
+        typer.echo(f"  {name:<34} {meaning}")
+
+
+def members(annotation: Any) -> Iterator[Any]:
+    """The classes of a union, whatever annotations are around it."""
+    if hasattr(annotation, "model_fields"):
+        yield annotation
+    for part in get_args(annotation):
+        yield from members(part)
+
+
+def _first_sentence(member: type) -> str:
+    text = " ".join((inspect.getdoc(member) or "").split())
+    return text.split(". ")[0].rstrip(".")
+
+
+TEMPLATE = """\
+# yaml-language-server: $schema={schema}
+question: The database is 10 times slower for a minute. Who feels it?
+
+duration: 5 min             # simulated time; durations are written as 5 ms, 30 s, 2 min, 1 h
+
+client:
+  arrivals: {{kind: poisson, rate: 500/s}}   # or deterministic, piecewise, renewal, closed
+  timeout: 2 s              # then the client stops waiting; the server does not know
+  retry: {{kind: exponential, base: 100 ms, cap: 2 s, max_attempts: 3}}
+  record_size: 1 kB
+
+api:
+  workers: 64
+  service: {{kind: exponential, mean: 20 ms}}
+  queue: {{records: 500}}     # without a bound it grows until the heap ends
+  on_full: reject           # 429 at once; or block
+  reply: on_enqueue         # or on_ack
+
+producer:
+  buffer: {{bytes: 4 MB}}
+  linger: 5 ms
+  on_full: block            # the worker waits up to max_block; or fail_fast
+broker:
+  partitions: 6
+  ack_latency: 3 ms
+  overflow: evict_oldest    # as Kafka; hold_producer pushes back, as Pulsar can
+consumer:
+  max_poll_records: 500
+flink:
+  parallelism: 2
+  service: {{kind: exponential, mean: 1 ms}}
+  network_buffers: {{bytes: 1 MB}}
+writer:
+  connections: 2
+  batch_rows: 100
+  batch_interval: 20 ms
+  per_insert: 10 ms
+  per_row: 500 us
+
+faults:
+  - {{kind: slowdown, target: writer, at: 60 s, lasts: 60 s, factor: 10}}
+
+variants:                   # changes to the above, run on the same arrivals and demands
+  as_is: {{}}
+  no_retry:
+    client: {{retry: {{kind: none}}}}
+
+expect:                     # what must come out; `bpsim run` exits with 4 when a claim fails
+  - as_is.success_share > 0.99
+  - no_retry.amplification == 1
+"""
+
+
+def init_command(path: Path) -> None:
+    """Write the template and the schema; never over something that is there."""
+    schema = path.parent / "bpsim.schema.json"
+    if path.exists():
+        fail(f"{path} exists already; choose another name", Exit.USAGE)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        schema.write_text(json.dumps(json_schema(), indent=1) + "\n", encoding="utf-8")
+        path.write_text(TEMPLATE.format(schema=schema.name), encoding="utf-8")
+    except OSError as error:
+        fail(f"cannot write {path}: {error}", Exit.ABORTED)
+    typer.echo(f"Written: {path} and {schema}. Next: bpsim run {path}")

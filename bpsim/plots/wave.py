@@ -1,0 +1,143 @@
+"""The backpressure wave: tiers against time, the client on top, so that pressure is seen climbing."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bpsim.plots.reading import Reading, Results, read
+from bpsim.plots.style import (
+    INK, PALE, SMALL, column_title, count, panels, percent, seconds, styled, time_axis, time_unit,
+)  # fmt: skip
+from bpsim.result import TIERS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLOCKED = 0.5
+"""Share of time from which a tier counts as blocked (the Flink UI's HIGH)."""
+NOTE = (
+    "Colour: how full the tier's buffer is, or the share of time its servers are blocked, whichever is more (the client: "
+    "failures, or p95 to the outcome as a share of its timeout). Hatched: blocked over half of the time. Dotted: queue "
+    "without a bound, full colour when it holds what arrives within the client's timeout. Dots: lasting pressure begins."
+)
+
+
+@styled
+def wave(results: Results) -> Figure:
+    """Pressure by tier and time, the client on top and the writer at the bottom."""
+    readings = read(results)
+    tiers = [tier for tier in TIERS if any(tier in reading.tiers for reading in readings.values())]
+    figure, grid = panels(readings, "Who is under pressure, and when", 1.9 + 0.62 * len(tiers), NOTE, sharey=True)
+    unit = time_unit(readings)
+    mesh: Any = None
+    for ax, (name, reading) in zip(grid[0], readings.items(), strict=True):
+        mesh = _heat(ax, reading, tiers, unit)
+        _texture(ax, reading, tiers, unit)
+        _faults(ax, reading, tiers, unit)
+        _cascade(ax, reading, tiers, unit)
+        time_axis(ax, reading.end, unit)
+        column_title(ax, name, wave_finding(reading), len(readings))
+    grid[0, 0].set_yticks(np.arange(len(tiers)) + 0.5, tiers, fontsize=12)
+    grid[0, 0].set_ylim(len(tiers), 0)
+    bar = figure.colorbar(mesh, ax=list(grid[0]), ticks=(0, 0.5, 1), pad=0.015, aspect=28)
+    bar.set_ticklabels(("0 %", "50 %", "100 %"))
+    bar.set_label("pressure")
+    return figure
+
+
+def _heat(ax: Axes, reading: Reading, tiers: list[str], unit: tuple[str, float]) -> Any:
+    from matplotlib import colormaps
+
+    windows = len(reading.edges) - 1
+    rows = [reading.pressure(tier) if tier in reading.tiers else np.full(windows, np.nan) for tier in tiers]
+    ax.set_facecolor(PALE)
+    edges = (reading.edges / unit[1], np.arange(len(tiers) + 1))
+    mesh = ax.pcolormesh(*edges, np.ma.masked_invalid(rows), cmap=colormaps["cividis"], vmin=0, vmax=1, rasterized=True)
+    for row in range(1, len(tiers)):
+        ax.axhline(row, color="white", lw=3)
+    ax.tick_params(axis="y", length=0)
+    return mesh
+
+
+def _texture(ax: Axes, reading: Reading, tiers: list[str], unit: tuple[str, float]) -> None:
+    """Hatches where a tier is blocked, dots and the peak where a queue without a bound is long."""
+    edges = reading.edges / unit[1]
+    for row, tier in enumerate(tiers):
+        if tier not in reading.tiers or tier == "client":
+            continue
+        blocked = reading.series[f"{tier}.blocked_share"] >= BLOCKED
+        long = np.full(len(blocked), reading.unbounded(tier)) & (reading.pressure(tier) >= BLOCKED) & ~blocked
+        for where, hatch in ((blocked, "///"), (long, "...")):
+            for begin, end in stretches(where):
+                ax.fill_between(edges[[begin, end]], row + 0.04, row + 0.96, facecolor="none", edgecolor="#00000088",
+                                hatch=hatch, lw=0)  # fmt: skip
+        if long.any():
+            peak = reading.summary[f"{tier}_peak_records"]
+            middle = edges[np.flatnonzero(long)[[0, -1]]].mean()
+            what = "requests" if tier == "api" else "records"
+            ax.annotate(f"no bound: up to {count(peak)} {what}", (middle, row + 0.5), ha="center", va="center",
+                        fontsize=SMALL, bbox={"boxstyle": "round,pad=0.2", "fc": "white", "ec": "none", "alpha": 0.9})  # fmt: skip
+
+
+def stretches(where: Any) -> list[tuple[int, int]]:
+    """The [first, end) index ranges in which `where` is true."""
+    change = np.flatnonzero(np.diff(np.concatenate(([0], where.astype(np.int8), [0]))))
+    return [(int(begin), int(end)) for begin, end in zip(change[::2], change[1::2], strict=True)]
+
+
+def _faults(ax: Axes, reading: Reading, tiers: list[str], unit: tuple[str, float]) -> None:
+    """A red frame around the tier and the time of each fault, its words beside the frame."""
+    from matplotlib.patches import Rectangle
+
+    for fault in reading.faults:
+        row = tiers.index(fault.tier)
+        begin, end = fault.begin / unit[1], fault.end / unit[1]
+        ax.add_patch(Rectangle((begin, row + 0.03), end - begin, 0.94, fill=False, ec="#ff4d5e", lw=2.6, zorder=4))
+        late = fault.end > 0.6 * reading.end
+        ax.annotate(
+            fault.words, (begin if late else end, row + 0.5), (-6 if late else 6, 0), textcoords="offset points",
+            ha="right" if late else "left", va="center", fontsize=SMALL, color="white", fontweight="bold", zorder=6,
+            bbox={"boxstyle": "round,pad=0.25", "fc": "#b3101f", "ec": "none"},
+        )  # fmt: skip
+
+
+def onsets(reading: Reading) -> dict[str, float]:
+    """When lasting pressure began, in seconds, of the tiers that came under it."""
+    found = {tier: reading.summary[f"{tier}_onset_s"] for tier in reading.tiers}
+    return {tier: moment for tier, moment in found.items() if isfinite(moment)}
+
+
+def _cascade(ax: Axes, reading: Reading, tiers: list[str], unit: tuple[str, float]) -> None:
+    """A dot where each tier's pressure begins, and how long after the first fault's beginning."""
+    began = onsets(reading)
+    if not began:
+        return
+    first = min(fault.begin for fault in reading.faults)
+    x = [moment / unit[1] for moment in began.values()]
+    y = [tiers.index(tier) + 0.5 for tier in began]
+    ax.plot(x, y, color="white", lw=3.2, zorder=5)
+    ax.plot(x, y, color=INK, lw=1.4, marker="o", ms=7, mfc="white", mec=INK, mew=1.6, zorder=6)
+    for place, row, moment in zip(x, y, began.values(), strict=True):
+        late = moment > 0.7 * reading.end
+        ax.annotate(
+            f"+{seconds(moment - first)}", (place, row), (-8 if not late else -8, 0), textcoords="offset points",
+            ha="right", va="center", fontsize=SMALL, zorder=6,
+            bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.85},
+        )  # fmt: skip
+
+
+def wave_finding(reading: Reading) -> str:
+    """How far up the pressure came, and how fast."""
+    began = onsets(reading)
+    if not reading.faults:
+        return f"no fault; {percent(1 - reading.summary['success_share'])} of requests fail"
+    if not began:
+        return "no tier comes under lasting pressure"
+    first = min(fault.begin for fault in reading.faults)
+    if "client" in began:
+        return f"pressure reaches the client {seconds(began['client'] - first)} after the fault begins"
+    return f"pressure stops at the {min(began, key=TIERS.index)}; the client feels nothing"
