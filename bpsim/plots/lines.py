@@ -9,9 +9,24 @@ import numpy as np
 
 from bpsim.plots.reading import Reading, Results, read
 from bpsim.plots.style import (
-    BLUE, GREY, ORANGE, PURPLE, SMALL, column_title, count, label_ends, last_finite, panels, percent, seconds,
-    shade_faults, steps, styled, time_axis, time_unit,
-)  # fmt: skip
+    BLUE,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SMALL,
+    column_titles,
+    count,
+    label_ends,
+    last_finite,
+    panels,
+    percent,
+    seconds,
+    shade_faults,
+    steps,
+    styled,
+    time_axis,
+    time_unit,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,9 +46,9 @@ def goodput(results: Results) -> Figure:
     top = max(float(reading.series["attempts_per_s"].max()) for reading in readings.values())
     grid[0, 0].set_ylim(0, 1.15 * max(top, 1e-9))
     grid[0, 0].set_ylabel("requests per second")
-    for ax, (name, reading) in zip(grid[0], readings.items(), strict=True):
+    for ax, reading in zip(grid[0], readings.values(), strict=True):
         _goodput(ax, reading, unit)
-        column_title(ax, name, goodput_finding(reading), len(readings))
+    column_titles(grid[0], {name: goodput_finding(reading) for name, reading in readings.items()})
     return figure
 
 
@@ -48,7 +63,8 @@ def _goodput(ax: Axes, reading: Reading, unit: tuple[str, float]) -> None:
     ax.step(edges, good, where="post", color=BLUE)
     tail = slice(-max(1, len(edges) // 10), None)
     names = (("attempts", ORANGE), ("offered", GREY), ("goodput", BLUE))
-    ends = {name: float(np.average(series[f"{name}_per_s"][tail], weights=series["window_s"][tail])) for name, _ in names}
+    widths = series["window_s"][tail]
+    ends = {name: float(np.average(series[f"{name}_per_s"][tail], weights=widths)) for name, _ in names}
     label_ends(ax, [(f"{name}\n{count(ends[name])}/s", ends[name], colour) for name, colour in names], 3.4)
 
 
@@ -57,8 +73,12 @@ def goodput_finding(reading: Reading) -> str:
     found = reading.summary
     if isfinite(found["after_offered_per_s"]) and found["after_offered_per_s"] > 0:
         share = min(1.0, found["after_goodput_per_s"] / found["after_offered_per_s"])
-        return f"after the fault {percent(share)} answered in time, {found['after_amplification']:.2g} attempts a request"
-    return f"{percent(found['success_share'])} answered in time, {found['amplification']:.2g} attempts a request"
+        return f"{percent(share)} answered in time after the fault{_tries(found['after_amplification'])}"
+    return f"{percent(found['success_share'])} answered in time{_tries(found['amplification'])}"
+
+
+def _tries(amplification: float) -> str:
+    return f", {amplification:.2g} attempts a request" if amplification > 1.005 else ""
 
 
 @styled
@@ -71,14 +91,14 @@ def latency(results: Results) -> Figure:
     low, high = _span(readings)
     grid[0, 0].set_yscale("log")
     grid[0, 0].set_ylim(low, high)
-    for column, (name, reading) in enumerate(readings.items()):
+    for column, reading in enumerate(readings.values()):
         for row, (kind, words) in enumerate(KINDS):
             ax = grid[row, column]
             _latency(ax, reading, kind, unit, label=row == 0)
             time_axis(ax, reading.end, unit, label=row == 1)
             if column == 0:
                 ax.set_ylabel(f"{words}\n(seconds, log scale)")
-        column_title(grid[0, column], name, latency_finding(reading), len(readings))
+    column_titles(grid[0], {name: latency_finding(reading) for name, reading in readings.items()})
     return figure
 
 
@@ -112,7 +132,8 @@ def _latency(ax: Axes, reading: Reading, kind: str, unit: tuple[str, float], lab
         ax.text(0.5, 0.5, "none", transform=ax.transAxes, ha="center")
     elif not any(np.isfinite(values[-tail:]).any() for _, values, _, _ in lines):
         gone = np.flatnonzero(np.isfinite(lines[0][1]))[-1] + 1
-        ax.annotate("none any more", (edges[gone], 0.5), (6, 0), ("data", "axes fraction"), "offset points", fontsize=SMALL)
+        where = (float(edges[gone]), 0.5)
+        ax.annotate("none any more", where, (6, 0), ("data", "axes fraction"), "offset points", fontsize=SMALL)
     else:
         label_ends(ax, [(f"{name} {seconds(last_finite(v))}", last_finite(v), c) for name, v, c, _ in lines], 2.2)
 

@@ -83,7 +83,7 @@ class Reading:
             if kind == "fault_ends"
         }
         begun = np.flatnonzero(marks["kind"] == "fault_begins")
-        return [self._fault(marks, row, ends) for row in begun]
+        return [self._fault(marks, int(row), ends) for row in begun]
 
     def _fault(self, marks: Mapping[str, Column], row: int, ends: Mapping[int, float]) -> FaultWindow:
         index, tier = int(marks["value"][row]), TIERS[int(marks["tier"][row])]
@@ -115,7 +115,7 @@ class Reading:
         ended = requests["outcome"] != Outcome.PENDING
         total = np.histogram(requests["ended_s"][ended], self.edges)[0]
         bad = np.histogram(requests["ended_s"][ended & (requests["outcome"] != Outcome.OK)], self.edges)[0]
-        return np.divide(bad, total, out=np.full(len(total), nan), where=total > 0)
+        return np.asarray(np.divide(bad, total, out=np.full(len(total), nan), where=total > 0))
 
     def unbounded(self, tier: str) -> bool:
         """Whether the tier keeps a queue that nothing bounds."""
@@ -134,6 +134,8 @@ class Reading:
             fill = self.series[f"{tier}.fill"]
             if self.unbounded(tier):
                 fill = self.series[f"{tier}.waiting"] / max(self._patience_records, 1.0)
+            if tier in ("api", "producer") and isfinite(self.heap):
+                fill = np.fmax(fill, self.series[f"{tier}.bytes"] / self.heap)
             pressure = np.fmax(fill, self.series[f"{tier}.blocked_share"])
         return np.asarray(np.clip(pressure, 0, 1))
 

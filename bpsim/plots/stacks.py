@@ -9,9 +9,27 @@ import numpy as np
 
 from bpsim.plots.reading import Column, Reading, Results, read
 from bpsim.plots.style import (
-    BLUE, GREY, HATCHES, INK, ORANGE, PURPLE, RED, SMALL, VIOLET, column_title, count, label_ends, panels, percent,
-    seconds, shade_faults, size, styled, time_axis, time_unit,
-)  # fmt: skip
+    BLUE,
+    GREY,
+    HATCHES,
+    INK,
+    ORANGE,
+    PURPLE,
+    RED,
+    SMALL,
+    VIOLET,
+    column_titles,
+    count,
+    label_ends,
+    panels,
+    percent,
+    seconds,
+    shade_faults,
+    size,
+    styled,
+    time_axis,
+    time_unit,
+)
 from bpsim.result import TIERS
 
 if TYPE_CHECKING:
@@ -21,10 +39,11 @@ if TYPE_CHECKING:
 ORDER = ("api", "producer", "client", "broker", "consumer", "flink", "writer")
 """From the bottom up: first what the API process holds, so that its heap limit is a height."""
 COLOURS = dict(zip(ORDER, (ORANGE, BLUE, GREY, PURPLE, VIOLET, RED, "#4a4d55"), strict=True))
+SIZES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
 VISIBLE = 0.01
 """Share of the largest total from which a tier gets its label."""
 APART = 20.0
-"""Ratio of the largest to the smallest panel from which they are no longer drawn to one scale."""
+"""Ratio of the largest to the smallest panel from which they get their own scales, when one of them ends in a crash."""
 REQUESTS = {
     "ok": ("answered in time", BLUE),
     "rejected": ("429, turned away", ORANGE),
@@ -37,7 +56,7 @@ REQUESTS = {
 RECORDS = {
     "delivered_in_time": ("in the database, client knows", BLUE),
     "delivered_wasted": ("in the database, client gave up", ORANGE),
-    "duplicate": ("in the database once more", RED),
+    "duplicate": ("in the database again (duplicate)", RED),
     "evicted": ("deleted by retention, unread", PURPLE),
     "acked_then_lost": ("lost in the crash after “done”", VIOLET),
     "lost_in_crash": ("lost in the crash", INK),
@@ -52,7 +71,9 @@ def memory(results: Results) -> Figure:
     until = {name: shown_until(reading) for name, reading in readings.items()}
     held = {name: reading.held_bytes(until[name]) for name, reading in readings.items()}
     tops = {name: max(_peak(held[name][1]), np.nan_to_num(reading.heap)) for name, reading in readings.items()}
-    shared = max(tops.values()) <= APART * max(min(tops.values()), 1.0)
+    shared = all(reading.end == until[name] for name, reading in readings.items()) or (
+        max(tops.values()) <= APART * max(min(tops.values()), 1.0)
+    )
     note = "API process: requests inside it and the producer's buffer. A broker's bytes are on disk."
     if not shared or len(set(until.values())) > 1:
         note = f"Every panel has its own scales: compare the numbers on the axes. {note}"
@@ -60,7 +81,7 @@ def memory(results: Results) -> Figure:
     for ax, (name, reading) in zip(grid[0], readings.items(), strict=True):
         top = max(tops.values()) if shared else tops[name]
         _memory(ax, reading, *held[name], max(top, 1.0))
-        column_title(ax, name, memory_finding(reading), len(readings))
+    column_titles(grid[0], {name: memory_finding(reading) for name, reading in readings.items()})
     return figure
 
 
@@ -75,7 +96,7 @@ def _peak(held: dict[str, Column]) -> float:
 
 def _memory(ax: Axes, reading: Reading, edges: Column, held: dict[str, Column], top: float) -> None:
     unit = time_unit(float(edges[-1]))
-    scale = next((factor, name) for factor, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B")) if top >= factor)
+    scale = next(pair for pair in SIZES if top >= pair[0])
     tiers = [tier for tier in ORDER if tier in held]
     middle = (edges[:-1] + edges[1:]) / 2 / unit[1]
     layers = ax.stackplot(middle, [held[tier] / scale[0] for tier in tiers], colors=[COLOURS[tier] for tier in tiers])
@@ -91,7 +112,8 @@ def _memory(ax: Axes, reading: Reading, edges: Column, held: dict[str, Column], 
                     ("axes fraction", "data"), "offset points", fontsize=SMALL, color="#b3101f")  # fmt: skip
     if isfinite(reading.crash):
         ax.axvline(reading.crash / unit[1], color=INK, lw=1.2, ls=":")
-        ax.plot(reading.crash / unit[1], reading.heap / scale[0], marker="X", ms=13, mfc=RED, mec="white", clip_on=False)
+        where = (reading.crash / unit[1], reading.heap / scale[0])
+        ax.plot(*where, marker="X", ms=13, mfc=RED, mec="white", clip_on=False)
     _label_layers(ax, {tier: held[tier] / scale[0] for tier in tiers}, top / scale[0])
 
 
@@ -112,8 +134,12 @@ def memory_finding(reading: Reading) -> str:
     if isfinite(reading.crash):
         lost = f"{count(found['crash_lost_records'])} records ({size(found['crash_lost_bytes'])})"
         return f"dies after {seconds(reading.crash)}, losing {lost}"
+    process = f"the API process holds up to {size(found['api_peak_bytes'])}"
     fullest = max(reading.tiers, key=lambda tier: found[f"{tier}_peak_records"])
-    return f"API process peaks at {size(found['api_peak_bytes'])}; the {fullest} holds the most"
+    if fullest in ("client", "api", "producer"):
+        return process
+    most = found[f"{fullest}_peak_records"] * reading.occupancy.record_bytes
+    return f"the {fullest} holds up to {size(most)}; {process}"
 
 
 @styled
@@ -130,12 +156,13 @@ def losses(results: Results) -> Figure:
                           sharex=True, sharey="row", height_ratios=[len(causes) for causes in shown])  # fmt: skip
     for row, ((title, causes, found), names) in enumerate(zip(sections, shown, strict=True)):
         for column, lines in enumerate(found.values()):
-            _bars(grid[row, column], [(*causes[name], lines[name]) for name in names], sum(lines.values()))
+            looks = dict(zip(causes, zip((colour for _, colour in causes.values()), HATCHES, strict=True), strict=True))
+            _bars(grid[row, column], [(*looks[name], lines[name]) for name in names], sum(lines.values()))
         grid[row, 0].set_yticks(range(len(names)), [causes[name][0] for name in names], fontsize=11)
         grid[row, 0].set_ylim(len(names) - 0.4, -0.6)
         grid[row, 0].set_ylabel(title.split(":")[0], fontweight="bold", fontsize=12)
-    for ax, (name, reading) in zip(grid[0], readings.items(), strict=True):
-        column_title(ax, name, losses_finding(reading), len(readings))
+    column_titles(grid[0], {name: losses_finding(reading) for name, reading in readings.items()})
+    figure.align_ylabels(grid[:, 0])
     for ax in grid[-1]:
         ax.set_xlabel("share of all (%)")
     return figure
@@ -152,7 +179,7 @@ def _bars(ax: Axes, bars: list[tuple[str, str, int]], total: int) -> None:
     ax.set_xlim(0, 190)
     ax.set_xticks((0, 50, 100))
     ax.tick_params(axis="y", length=0)
-    for row, ((_, colour, number), hatch) in enumerate(zip(bars, HATCHES, strict=False)):
+    for row, (colour, hatch, number) in enumerate(bars):
         share = number / total if total else 0.0
         ax.barh(row, 100 * share, 0.72, color=colour, hatch=hatch, edgecolor="white", lw=0)
         words = f"{percent(share)}   {count(number)}" if number else "0"

@@ -1,10 +1,11 @@
-"""How every figure looks: one column a variant, large text, colours that survive colour blindness, labels at the lines."""
+"""How every figure looks: one column a variant, large text, colours for all eyes, labels at the lines."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from math import isfinite, isnan, log10
+from statistics import fmean
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ WIDTH, DPI = 12.8, 125
 """Inches and dots an inch: 1600 pixels for up to three variants."""
 NARROWEST = 3.6
 SMALL = 10.0
+BOLD = {"fontsize": 13.5, "fontweight": "bold"}
 RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 11,
@@ -52,13 +54,16 @@ def styled(plot: Plot) -> Plot:
     def drawn(results: Results) -> Figure:
         from matplotlib import rc_context, rcParamsDefault
 
-        with rc_context({key: value for key, value in rcParamsDefault.items() if key != "backend"} | RC):
+        ours: Any = {key: value for key, value in rcParamsDefault.items() if key != "backend"} | RC
+        with rc_context(ours):
             return plot(results)
 
     return drawn
 
 
-def panels(readings: Mapping[str, Reading], title: str, height: float, note: str = "", **axes: Any) -> tuple[Figure, Any]:
+def panels(
+    readings: Mapping[str, Reading], title: str, height: float, note: str = "", **axes: Any
+) -> tuple[Figure, Any]:
     """An empty figure with one column a variant under `title` and over `note`; `axes` goes to `Figure.subplots`."""
     from matplotlib.figure import Figure
 
@@ -67,24 +72,25 @@ def panels(readings: Mapping[str, Reading], title: str, height: float, note: str
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08, wspace=0.03)
     figure.suptitle(title, x=0.012, ha="left", fontsize=15, fontweight="bold")
     if note:
-        wrapped = fill(note, int(width * 11.5))
+        wrapped = fill(note, int(width * 12.3))
         figure.supxlabel(wrapped, x=0.012, ha="left", fontsize=SMALL, color="#4a4d55")
     grid = figure.subplots(ncols=len(readings), squeeze=False, **axes)
     return figure, grid
 
 
-def column_title(ax: Axes, name: str, finding: str, columns: int) -> None:
-    """The variant's name in bold, and below it what came out."""
-    width = max(WIDTH, NARROWEST * columns) / columns
-    lines = fill(finding, max(18, int(width * 72 / 7.4)))
-    ax.annotate(
-        lines, (0, 1), (0, 8), "axes fraction", "offset points", va="bottom", fontsize=11, annotation_clip=False
-    )  # fmt: skip
-    rise = 8 + 14.5 * (lines.count("\n") + 1)
-    ax.annotate(
-        name.replace("_", " "), (0, 1), (0, rise), "axes fraction", "offset points", va="bottom", fontsize=13.5,
-        fontweight="bold", annotation_clip=False,
-    )  # fmt: skip
+def column_titles(axes: Sequence[Axes], findings: Mapping[str, str]) -> None:
+    """Above each column the variant's name in bold, and below it what came out."""
+    width = max(WIDTH / len(axes), NARROWEST)
+    wrapped = [fill(finding, max(18, int(width * 72 / 7.4))) for finding in findings.values()]
+    lines = max(text.count("\n") + 1 for text in wrapped)
+    for ax, name, text in zip(axes, findings, wrapped, strict=True):
+        room = "\n" * (lines - text.count("\n") + 1)  # a title makes room in height but takes none in width
+        ax.set_title(room, loc="left", fontsize=11, pad=8)
+        for words, up, look in ((text, 8.0, {"fontsize": 11}), (name.replace("_", " "), 12 + 14.5 * lines, BOLD)):
+            note = ax.annotate(
+                words, (0, 1), (0, up), "axes fraction", "offset points", va="bottom", annotation_clip=False, **look
+            )  # fmt: skip
+            note.set_in_layout(False)
 
 
 def time_unit(readings: Mapping[str, Reading] | float) -> tuple[str, float]:
@@ -136,24 +142,24 @@ def _luminance(rgb: Column) -> float:
 
 
 def spread(places: Sequence[float], gap: float) -> list[float]:
-    """`places` on [0, 1] moved apart as little as makes them `gap` apart, in the same order."""
-    order = np.argsort(places, kind="stable")
-    moved = [float(np.clip(places[i], 0, 1)) for i in order]
-    for i in range(1, len(moved)):
-        moved[i] = max(moved[i], moved[i - 1] + gap)
-    over = moved[-1] - 1 if moved else 0.0
-    if over > 0:
-        moved[-1] -= over
-        for i in range(len(moved) - 2, -1, -1):
-            moved[i] = min(moved[i], moved[i + 1] - gap)
-    found = [0.0] * len(moved)
-    for place, i in zip(moved, order, strict=True):
-        found[i] = place
+    """`places` moved as little as keeps them `gap` apart and inside [gap / 2, 1], the first of equals on top."""
+    order = sorted(range(len(places)), key=lambda i: (places[i], -i))
+    pools: list[list[float]] = []  # isotonic regression of place − rank · gap: neighbours in conflict share their mean
+    for rank, i in enumerate(order):
+        pools.append([places[i] - rank * gap])
+        while len(pools) > 1 and fmean(pools[-2]) >= fmean(pools[-1]):
+            last = pools.pop()
+            pools[-1] += last
+    highest = max(gap / 2, 1 - (len(places) - 1) * gap)
+    base = [min(max(fmean(pool), gap / 2), highest) for pool in pools for _ in pool]
+    found = [0.0] * len(places)
+    for rank, i in enumerate(order):
+        found[i] = base[rank] + rank * gap
     return found
 
 
 def label_ends(ax: Axes, labels: Sequence[tuple[str, float, str]], height: float) -> None:
-    """(text, value, colour) of lines at their right ends, beside axes that are `height` inches high, without overlap."""
+    """(text, value, colour) of lines at their right ends, beside axes `height` inches high, without overlap."""
     shown = [label for label in labels if isfinite(label[1])]
     low, high = ax.get_ylim()
     if ax.get_yscale() == "log":

@@ -9,8 +9,20 @@ import numpy as np
 
 from bpsim.plots.reading import Reading, Results, read
 from bpsim.plots.style import (
-    INK, PALE, SMALL, column_title, count, panels, percent, seconds, styled, time_axis, time_unit,
-)  # fmt: skip
+    INK,
+    NARROWEST,
+    PALE,
+    SMALL,
+    WIDTH,
+    column_titles,
+    count,
+    panels,
+    percent,
+    seconds,
+    styled,
+    time_axis,
+    time_unit,
+)
 from bpsim.result import TIERS
 
 if TYPE_CHECKING:
@@ -19,10 +31,14 @@ if TYPE_CHECKING:
 
 BLOCKED = 0.5
 """Share of time from which a tier counts as blocked (the Flink UI's HIGH)."""
+HIGH, LOW = 0.28, 0.73
+"""Heights within a row for words that would meet in its middle."""
+BOX = {"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.88}
 NOTE = (
-    "Colour: how full the tier's buffer is, or the share of time its servers are blocked, whichever is more (the client: "
-    "failures, or p95 to the outcome as a share of its timeout). Hatched: blocked over half of the time. Dotted: queue "
-    "without a bound, full colour when it holds what arrives within the client's timeout. Dots: lasting pressure begins."
+    "Colour: how full the tier's buffer is, or the share of time its servers are blocked, whichever is more (for the "
+    "client: failures, or p95 to the outcome as a share of its timeout). Hatched: blocked over half of the time. Dotted: "
+    "a queue without a bound, full colour when it holds what arrives within the client's timeout. "
+    "White dots: where lasting pressure begins, and how long after the fault does."
 )
 
 
@@ -34,13 +50,13 @@ def wave(results: Results) -> Figure:
     figure, grid = panels(readings, "Who is under pressure, and when", 1.9 + 0.62 * len(tiers), NOTE, sharey=True)
     unit = time_unit(readings)
     mesh: Any = None
-    for ax, (name, reading) in zip(grid[0], readings.items(), strict=True):
+    for ax, reading in zip(grid[0], readings.values(), strict=True):
         mesh = _heat(ax, reading, tiers, unit)
         _texture(ax, reading, tiers, unit)
         _faults(ax, reading, tiers, unit)
-        _cascade(ax, reading, tiers, unit)
+        _cascade(ax, reading, tiers, unit, (max(WIDTH / len(readings), NARROWEST) - 1.1) * 72)
         time_axis(ax, reading.end, unit)
-        column_title(ax, name, wave_finding(reading), len(readings))
+    column_titles(grid[0], {name: wave_finding(reading) for name, reading in readings.items()})
     grid[0, 0].set_yticks(np.arange(len(tiers)) + 0.5, tiers, fontsize=12)
     grid[0, 0].set_ylim(len(tiers), 0)
     bar = figure.colorbar(mesh, ax=list(grid[0]), ticks=(0, 0.5, 1), pad=0.015, aspect=28)
@@ -76,11 +92,16 @@ def _texture(ax: Axes, reading: Reading, tiers: list[str], unit: tuple[str, floa
                 ax.fill_between(edges[[begin, end]], row + 0.04, row + 0.96, facecolor="none", edgecolor="#00000088",
                                 hatch=hatch, lw=0)  # fmt: skip
         if long.any():
-            peak = reading.summary[f"{tier}_peak_records"]
-            middle = edges[np.flatnonzero(long)[[0, -1]]].mean()
-            what = "requests" if tier == "api" else "records"
-            ax.annotate(f"no bound: up to {count(peak)} {what}", (middle, row + 0.5), ha="center", va="center",
-                        fontsize=SMALL, bbox={"boxstyle": "round,pad=0.2", "fc": "white", "ec": "none", "alpha": 0.9})  # fmt: skip
+            _label_queue(ax, reading, row, tier, edges[np.flatnonzero(long)[-1] + 1])
+
+
+def _label_queue(ax: Axes, reading: Reading, row: int, tier: str, end: float) -> None:
+    """How long a queue without a bound became, beside the stretch in which it was long or at the end of it."""
+    beside = end < 0.6 * ax.get_xlim()[1]
+    ax.annotate(
+        f"{count(reading.summary[f'{tier}_peak_records'])} in queue", (end, row + HIGH), (5 if beside else -5, 0),
+        textcoords="offset points", ha="left" if beside else "right", va="center", fontsize=SMALL, zorder=5, bbox=BOX,
+    )  # fmt: skip
 
 
 def stretches(where: Any) -> list[tuple[int, int]]:
@@ -99,9 +120,9 @@ def _faults(ax: Axes, reading: Reading, tiers: list[str], unit: tuple[str, float
         ax.add_patch(Rectangle((begin, row + 0.03), end - begin, 0.94, fill=False, ec="#ff4d5e", lw=2.6, zorder=4))
         late = fault.end > 0.6 * reading.end
         ax.annotate(
-            fault.words, (begin if late else end, row + 0.5), (-6 if late else 6, 0), textcoords="offset points",
+            fault.words, (begin if late else end, row + LOW), (-6 if late else 6, 0), textcoords="offset points",
             ha="right" if late else "left", va="center", fontsize=SMALL, color="white", fontweight="bold", zorder=6,
-            bbox={"boxstyle": "round,pad=0.25", "fc": "#b3101f", "ec": "none"},
+            bbox=BOX | {"fc": "#b3101f", "alpha": 1},
         )  # fmt: skip
 
 
@@ -111,8 +132,14 @@ def onsets(reading: Reading) -> dict[str, float]:
     return {tier: moment for tier, moment in found.items() if isfinite(moment)}
 
 
-def _cascade(ax: Axes, reading: Reading, tiers: list[str], unit: tuple[str, float]) -> None:
-    """A dot where each tier's pressure begins, and how long after the first fault's beginning."""
+def _cascade(ax: Axes, reading: Reading, tiers: list[str], unit: tuple[str, float], width: float) -> None:
+    """A dot where each tier's pressure begins, and how long after the first fault's beginning; a cross where the API
+    process dies. The axes are about `width` points wide."""
+    if isfinite(reading.crash):
+        where = (reading.crash / unit[1], tiers.index("api") + 0.5)
+        ax.plot(*where, marker="X", ms=13, mfc="#e42536", mec="white", zorder=7, clip_on=False)
+        ax.annotate(f"dies at {seconds(reading.crash)}", where, (11, 0), textcoords="offset points", va="center",
+                    fontsize=SMALL, bbox=BOX, zorder=7)  # fmt: skip
     began = onsets(reading)
     if not began:
         return
@@ -122,22 +149,31 @@ def _cascade(ax: Axes, reading: Reading, tiers: list[str], unit: tuple[str, floa
     ax.plot(x, y, color="white", lw=3.2, zorder=5)
     ax.plot(x, y, color=INK, lw=1.4, marker="o", ms=7, mfc="white", mec=INK, mew=1.6, zorder=6)
     for place, row, moment in zip(x, y, began.values(), strict=True):
-        late = moment > 0.7 * reading.end
+        left = moment / reading.end * width > 62
         ax.annotate(
-            f"+{seconds(moment - first)}", (place, row), (-8 if not late else -8, 0), textcoords="offset points",
-            ha="right", va="center", fontsize=SMALL, zorder=6,
-            bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.85},
+            f"+{seconds(moment - first)}", (place, row if left else row - 0.5 + HIGH), (-8 if left else 8, 0),
+            textcoords="offset points", ha="right" if left else "left", va="center", fontsize=SMALL, zorder=6, bbox=BOX,
         )  # fmt: skip
 
 
 def wave_finding(reading: Reading) -> str:
     """How far up the pressure came, and how fast."""
     began = onsets(reading)
+    if isfinite(reading.crash):
+        return f"the API process runs out of memory after {seconds(reading.crash)}"
     if not reading.faults:
         return f"no fault; {percent(1 - reading.summary['success_share'])} of requests fail"
     if not began:
         return "no tier comes under lasting pressure"
     first = min(fault.begin for fault in reading.faults)
     if "client" in began:
-        return f"pressure reaches the client {seconds(began['client'] - first)} after the fault begins"
-    return f"pressure stops at the {min(began, key=TIERS.index)}; the client feels nothing"
+        return f"reaches the client after {seconds(began['client'] - first)}; {recovery(reading)}"
+    return f"stops at the {min(began, key=TIERS.index)}; the client feels nothing"
+
+
+def recovery(reading: Reading) -> str:
+    """When requests succeed again, in words."""
+    time = reading.summary["recovery_time_s"]
+    if not isfinite(time):
+        return "no recovery"
+    return f"well {seconds(time)} after the fault ends" if time > 0 else "well as soon as the fault ends"
