@@ -1,1 +1,51 @@
-"""bpsim: how backpressure travels through a data pipeline."""
+"""bpsim: how backpressure travels through a data pipeline, and what is lost on the way."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bpsim.document import InvalidScenario, Problem
+    from bpsim.engine import Simulation, run
+    from bpsim.experiment import Experiment, run_variants
+    from bpsim.metrics import ledger, summary, timeseries
+    from bpsim.result import Fate, Outcome, Result, Work
+    from bpsim.scenario import Scenario
+    from bpsim.scenario_file import ScenarioFile, load
+
+__all__ = [
+    "Experiment",
+    "Fate",
+    "InvalidScenario",
+    "Outcome",
+    "Problem",
+    "Result",
+    "Scenario",
+    "ScenarioFile",
+    "Simulation",
+    "Work",
+    "ledger",
+    "load",
+    "run",
+    "run_variants",
+    "summary",
+    "timeseries",
+]
+
+_HOMES = {
+    "document": ("InvalidScenario", "Problem"),
+    "engine": ("Simulation", "run"),
+    "experiment": ("Experiment", "run_variants"),
+    "metrics": ("ledger", "summary", "timeseries"),
+    "result": ("Fate", "Outcome", "Result", "Work"),
+    "scenario": ("Scenario",),
+    "scenario_file": ("ScenarioFile", "load"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Public names are imported on first use, so that `bpsim --help` does not wait for numpy and pydantic."""
+    from importlib import import_module
+
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"bpsim.{home}"), name)
+    raise AttributeError(f"module 'bpsim' has no attribute '{name}'")

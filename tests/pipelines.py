@@ -35,7 +35,7 @@ def poisson(rate: float) -> dict[str, Any]:
     return {"kind": "poisson", "rate": rate}
 
 
-def one_by_one(service: Any, buffer: int = 1 << 40) -> dict[str, Any]:
+def one_by_one(service: Any, buffer: int = 10**9) -> dict[str, Any]:
     """A producer and broker that are one more single-server queue: batches of one, one in flight, `service` to the ack.
     `buffer` counts the record in service."""
     return {

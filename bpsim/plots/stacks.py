@@ -103,7 +103,8 @@ def _memory(ax: Axes, reading: Reading, edges: Column, held: dict[str, Column], 
     for layer, hatch in zip(layers, HATCHES, strict=False):
         layer.set(hatch=hatch, edgecolor="#ffffffaa", lw=0)
     ax.set_ylim(0, 1.18 * top / scale[0])
-    ax.set_ylabel(f"bytes held ({scale[1]})")
+    if ax.yaxis.get_tick_params()["labelleft"]:
+        ax.set_ylabel(f"bytes held ({scale[1]})")
     time_axis(ax, float(edges[-1]), unit)
     shade_faults(ax, reading, unit)
     if isfinite(reading.heap):

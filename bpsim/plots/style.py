@@ -25,7 +25,6 @@ WIDTH, DPI = 12.8, 125
 """Inches and dots an inch: 1600 pixels for up to three variants."""
 NARROWEST = 3.6
 SMALL = 10.0
-BOLD = {"fontsize": 13.5, "fontweight": "bold"}
 RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 11,
@@ -66,10 +65,11 @@ def panels(
 ) -> tuple[Figure, Any]:
     """An empty figure with one column a variant under `title` and over `note`; `axes` goes to `Figure.subplots`."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     width = max(WIDTH, NARROWEST * len(readings))
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08, wspace=0.03)
+    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08, wspace=0.03)
+    figure = Figure(figsize=(width, height), dpi=DPI, layout=layout)
     figure.suptitle(title, x=0.012, ha="left", fontsize=15, fontweight="bold")
     if note:
         wrapped = fill(note, int(width * 12.3))
@@ -83,14 +83,11 @@ def column_titles(axes: Sequence[Axes], findings: Mapping[str, str]) -> None:
     width = max(WIDTH / len(axes), NARROWEST)
     wrapped = [fill(finding, max(18, int(width * 72 / 7.4))) for finding in findings.values()]
     lines = max(text.count("\n") + 1 for text in wrapped)
+    rise = 6 + 14.5 * lines
     for ax, name, text in zip(axes, findings, wrapped, strict=True):
-        room = "\n" * (lines - text.count("\n") + 1)  # a title makes room in height but takes none in width
-        ax.set_title(room, loc="left", fontsize=11, pad=8)
-        for words, up, look in ((text, 8.0, {"fontsize": 11}), (name.replace("_", " "), 12 + 14.5 * lines, BOLD)):
-            note = ax.annotate(
-                words, (0, 1), (0, up), "axes fraction", "offset points", va="bottom", annotation_clip=False, **look
-            )  # fmt: skip
-            note.set_in_layout(False)
+        ax.set_title(name.replace("_", " "), loc="left", pad=rise + 3, fontsize=13.5, fontweight="bold")
+        note = ax.annotate(text, (0, 1), (0, rise), "axes fraction", "offset points", va="top", annotation_clip=False)
+        note.set_in_layout(False)  # wide words must not narrow the axes
 
 
 def time_unit(readings: Mapping[str, Reading] | float) -> tuple[str, float]:

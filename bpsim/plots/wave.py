@@ -36,8 +36,8 @@ HIGH, LOW = 0.28, 0.73
 BOX = {"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.88}
 NOTE = (
     "Colour: how full the tier's buffer is, or the share of time its servers are blocked, whichever is more (for the "
-    "client: failures, or p95 to the outcome as a share of its timeout). Hatched: blocked over half of the time. Dotted: "
-    "a queue without a bound, full colour when it holds what arrives within the client's timeout. "
+    "client: failures, or p95 to the outcome as a share of its timeout). Hatched: blocked over half of the time. "
+    "Dotted: a queue without a bound, full colour when it holds what arrives within the client's timeout. "
     "White dots: where lasting pressure begins, and how long after the fault does."
 )
 
@@ -69,7 +69,7 @@ def _heat(ax: Axes, reading: Reading, tiers: list[str], unit: tuple[str, float])
     from matplotlib import colormaps
 
     windows = len(reading.edges) - 1
-    rows = [reading.pressure(tier) if tier in reading.tiers else np.full(windows, np.nan) for tier in tiers]
+    rows = [alive(reading, tier) if tier in reading.tiers else np.full(windows, np.nan) for tier in tiers]
     ax.set_facecolor(PALE)
     edges = (reading.edges / unit[1], np.arange(len(tiers) + 1))
     mesh = ax.pcolormesh(*edges, np.ma.masked_invalid(rows), cmap=colormaps["cividis"], vmin=0, vmax=1, rasterized=True)
@@ -77,6 +77,12 @@ def _heat(ax: Axes, reading: Reading, tiers: list[str], unit: tuple[str, float])
         ax.axhline(row, color="white", lw=3)
     ax.tick_params(axis="y", length=0)
     return mesh
+
+
+def alive(reading: Reading, tier: str) -> Any:
+    """The tier's pressure while it lives: NaN where the API process, and the producer in it, is dead."""
+    dead = (reading.edges[:-1] >= reading.crash) & (tier in ("api", "producer"))
+    return np.where(dead, np.nan, reading.pressure(tier))
 
 
 def _texture(ax: Axes, reading: Reading, tiers: list[str], unit: tuple[str, float]) -> None:
@@ -136,7 +142,7 @@ def _cascade(ax: Axes, reading: Reading, tiers: list[str], unit: tuple[str, floa
     """A dot where each tier's pressure begins, and how long after the first fault's beginning; a cross where the API
     process dies. The axes are about `width` points wide."""
     if isfinite(reading.crash):
-        where = (reading.crash / unit[1], tiers.index("api") + 0.5)
+        where = (max(reading.crash, 0.02 * reading.end) / unit[1], tiers.index("api") + 0.5)
         ax.plot(*where, marker="X", ms=13, mfc="#e42536", mec="white", zorder=7, clip_on=False)
         ax.annotate(f"dies at {seconds(reading.crash)}", where, (11, 0), textcoords="offset points", va="center",
                     fontsize=SMALL, bbox=BOX, zorder=7)  # fmt: skip
@@ -167,8 +173,8 @@ def wave_finding(reading: Reading) -> str:
         return "no tier comes under lasting pressure"
     first = min(fault.begin for fault in reading.faults)
     if "client" in began:
-        return f"reaches the client after {seconds(began['client'] - first)}; {recovery(reading)}"
-    return f"stops at the {min(began, key=TIERS.index)}; the client feels nothing"
+        return f"client hit after {seconds(began['client'] - first)}, {recovery(reading)}"
+    return f"pressure stops at the {min(began, key=TIERS.index)}; the client feels nothing"
 
 
 def recovery(reading: Reading) -> str:
@@ -176,4 +182,4 @@ def recovery(reading: Reading) -> str:
     time = reading.summary["recovery_time_s"]
     if not isfinite(time):
         return "no recovery"
-    return f"well {seconds(time)} after the fault ends" if time > 0 else "well as soon as the fault ends"
+    return f"recovers {seconds(time)} after the fault" if time > 0 else "recovers when the fault ends"

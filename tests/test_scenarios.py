@@ -1,0 +1,75 @@
+"""Every shipped scenario's claims, over many seeds, and controls that must not show the effect."""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from os import cpu_count
+from pathlib import Path
+
+import pytest
+
+from bpsim import metrics
+from bpsim.experiment import run_variants
+from bpsim.output import summary_document
+from bpsim.scenario_file import load
+
+FOLDER = Path(__file__).parents[1] / "scenarios"
+SHIPPED = sorted(FOLDER.glob("*.yaml"))
+CHEAP = {
+    "death_spiral": ("client.arrivals.rate=100/s", "api.workers=8", "api.service.mean=62.5 ms"),
+    "fail_fast_429": (),
+    "slow_database": (),
+    "big_buffers": (),
+}
+"""A smaller system of the same utilisation where a full one costs minutes over many seeds."""
+CONTROLS = {
+    "death_spiral": ("faults.0.factor=1.1", "naive.after_goodput_per_s > 0.99 * naive.after_offered_per_s"),
+    "fail_fast_429": ("faults.0.factor=1.1", "block.after_goodput_per_s > 0.99 * block.after_offered_per_s"),
+    "slow_database": ("faults.0.factor=1.5", "hold.during_latency_final_s_p99 < 0.5"),
+    "big_buffers": ("client.arrivals.rate=12/s", "big.acked_then_lost == 0"),
+}
+"""The same scenario without the trouble: what must then hold."""
+
+
+def failed_claims(path: Path, seed: int, sets: tuple[str, ...]) -> list[str]:
+    """The claims that fail with `seed`."""
+    experiment = run_variants(load(path, sets), seed)
+    for result in experiment.results.values():
+        metrics.check(result)
+    return [f"seed {seed}: {verdict.claim} {verdict.values}" for verdict in experiment.verdicts if not verdict.passed]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_claims_hold_over_seeds(path: Path, seeds: int) -> None:
+    sets = CHEAP[path.stem]
+    if path.stem == "death_spiral":
+        sets = (*sets, "variants.fail_fast.api.queue.records=30")
+    with ProcessPoolExecutor(min(2, cpu_count() or 1)) as pool:
+        jobs = [pool.submit(failed_claims, path, seed, sets) for seed in range(1, seeds + 1)]
+        failed = [line for job in jobs for line in job.result()]
+    assert not failed, "\n".join(failed)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_the_control_does_not_show_the_effect(path: Path) -> None:
+    from bpsim.claims import parse
+
+    change, claim = CONTROLS[path.stem]
+    experiment = run_variants(load(path, (change,)), 1)
+    assert not all(verdict.passed for verdict in experiment.verdicts), "the claims hold without their cause"
+    verdict = parse(claim).check(experiment.summaries)
+    assert verdict.passed, verdict
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_the_first_line_is_the_question(path: Path) -> None:
+    lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
+    assert lines[0].startswith("question:")
+    assert lines[0].rstrip().endswith("?")
+
+
+def test_variants_meet_the_same_arrivals() -> None:
+    experiment = run_variants(load(FOLDER / "death_spiral.yaml", ("duration=100 s",)), 1)
+    offered = {name: result.tables["requests"]["born_s"].tobytes() for name, result in experiment.results.items()}
+    assert len(set(offered.values())) == 1
+    assert summary_document(experiment)["interrupted"] is False
