@@ -9,7 +9,7 @@ from typing import Any
 from bpsim.plots.lines import goodput, goodput_finding, latency, latency_finding
 from bpsim.plots.reading import Reading, Results, read
 from bpsim.plots.stacks import losses, losses_finding, memory, memory_finding
-from bpsim.plots.style import RC, Plot
+from bpsim.plots.style import NB, RC, Plot
 from bpsim.plots.wave import onsets, wave, wave_finding
 
 __all__ = ["FIGURES", "alt_text", "goodput", "latency", "losses", "memory", "save_figures", "wave"]
@@ -43,7 +43,7 @@ def alt_text(name: str, results: Results) -> str:
             if sentence not in sentences:
                 sentences.append(sentence)
     sentences += [f"{variant}: {finding(reading)}." for variant, reading in readings.items()]
-    return " ".join(sentences)
+    return " ".join(sentences).replace(NB, " ")
 
 
 def _wave_words(reading: Reading) -> str:

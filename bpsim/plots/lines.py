@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 QUANTILES = (("p99", PURPLE, "-"), ("p95", ORANGE, (0, (5, 1.5))), ("p50", BLUE, (0, (1.2, 1.2))))
+RATES = {"attempts": ORANGE, "offered": GREY, "goodput": BLUE}
 KINDS = (("success", "successes"), ("final", "all outcomes, failures too"))
 
 
@@ -43,7 +44,7 @@ def goodput(results: Results) -> Figure:
     note = "Offered: new requests. Attempts: every HTTP try of them, retries too. Goodput: requests answered in time."
     figure, grid = panels(readings, "Requests per second: offered, attempted, answered in time", 5.4, note, sharey=True)
     unit = time_unit(readings)
-    top = max(float(reading.series["attempts_per_s"].max()) for reading in readings.values())
+    top = max(float(reading.series[f"{name}_per_s"].max()) for reading in readings.values() for name in RATES)
     grid[0, 0].set_ylim(0, 1.15 * max(top, 1e-9))
     grid[0, 0].set_ylabel("requests per second")
     for ax, reading in zip(grid[0], readings.values(), strict=True):
@@ -62,10 +63,9 @@ def _goodput(ax: Axes, reading: Reading, unit: tuple[str, float]) -> None:
     ax.step(edges, steps(series["offered_per_s"]), where="post", color=GREY, ls=(0, (1.2, 1.2)))
     ax.step(edges, good, where="post", color=BLUE)
     tail = slice(-max(1, len(edges) // 10), None)
-    names = (("attempts", ORANGE), ("offered", GREY), ("goodput", BLUE))
     widths = series["window_s"][tail]
-    ends = {name: float(np.average(series[f"{name}_per_s"][tail], weights=widths)) for name, _ in names}
-    label_ends(ax, [(f"{name}\n{count(ends[name])}/s", ends[name], colour) for name, colour in names], 3.4)
+    ends = {name: float(np.average(series[f"{name}_per_s"][tail], weights=widths)) for name in RATES}
+    label_ends(ax, [(f"{name}\n{count(ends[name])}/s", ends[name], colour) for name, colour in RATES.items()], 3.4)
 
 
 def goodput_finding(reading: Reading) -> str:
@@ -85,6 +85,7 @@ def _tries(amplification: float) -> str:
 def latency(results: Results) -> Figure:
     """p50, p95 and p99 from the intended first send, of the requests answered in time and of every final outcome."""
     readings = read(results)
+    note = "From the intended first send, retries included: it may exceed one attempt's timeout. A gap: nothing ended."
     figure, grid = panels(readings, "Seconds a request takes", 7.2, note, nrows=2, sharey=True, sharex="col")
     unit = time_unit(readings)
     low, high = _span(readings)

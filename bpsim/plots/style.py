@@ -43,6 +43,8 @@ RC: dict[str, Any] = {
     "svg.fonttype": "path",
     "svg.hashsalt": "bpsim",
 }
+NB = "\N{NO-BREAK SPACE}"
+"""Between a number and its unit."""
 Plot = Callable[[Results], "Figure"]
 
 
@@ -85,7 +87,7 @@ def column_titles(axes: Sequence[Axes], findings: Mapping[str, str]) -> None:
     lines = max(text.count("\n") + 1 for text in wrapped)
     rise = 6 + 14.5 * lines
     for ax, name, text in zip(axes, findings, wrapped, strict=True):
-        ax.set_title(name.replace("_", " "), loc="left", pad=rise + 3, fontsize=13.5, fontweight="bold")
+        ax.set_title(name.replace("_", " "), loc="left", pad=rise + 5, fontsize=13.5, fontweight="bold")
         note = ax.annotate(text, (0, 1), (0, rise), "axes fraction", "offset points", va="top", annotation_clip=False)
         note.set_in_layout(False)  # wide words must not narrow the axes
 
@@ -192,11 +194,11 @@ def percent(share: float) -> str:
     if isnan(share):
         return "–"
     if 0 < share < 0.001:
-        return "< 0.1 %"
+        return f"<{NB}0.1{NB}%"
     if 0.999 < share < 1:
-        return "> 99.9 %"
+        return f">{NB}99.9{NB}%"
     text = f"{100 * share:.1f}" if share < 0.1 or share > 0.99 else f"{100 * share:.0f}"
-    return f"{text.removesuffix('.0')} %"
+    return f"{text.removesuffix('.0')}{NB}%"
 
 
 def seconds(value: float) -> str:
@@ -204,16 +206,16 @@ def seconds(value: float) -> str:
     if isnan(value):
         return "–"
     if value < 1:
-        return f"{_three(value * 1e3)} ms"
-    return f"{_three(value)} s" if value < 600 else f"{_three(value / 60)} min"
+        return f"{_three(value * 1e3)}{NB}ms"
+    return f"{_three(value)}{NB}s" if value < 600 else f"{_three(value / 60)}{NB}min"
 
 
 def size(value: float) -> str:
     """A size for people: 9_600_000 -> '9.6 MB'."""
     for factor, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if value >= factor * 0.9995:
-            return f"{_three(value / factor)} {unit}"
-    return "–" if isnan(value) else f"{value:.0f} B"
+            return f"{_three(value / factor)}{NB}{unit}"
+    return "–" if isnan(value) else f"{value:.0f}{NB}B"
 
 
 def _three(value: float) -> str:

@@ -174,7 +174,12 @@ def wave_finding(reading: Reading) -> str:
     first = min(fault.begin for fault in reading.faults)
     if "client" in began:
         return f"client hit after {seconds(began['client'] - first)}, {recovery(reading)}"
-    return f"pressure stops at the {min(began, key=TIERS.index)}; the client feels nothing"
+    top = min(began, key=TIERS.index)
+    above = TIERS[TIERS.index(top) - 1]
+    if above in reading.tiers and reading.unbounded(above) and np.nanmax(reading.pressure(above)) >= BLOCKED:
+        queue = count(reading.summary[f"{above}_peak_records"])
+        return f"pressure ends in the {above}, as a queue of {queue}; the client feels nothing"
+    return f"pressure stops at the {top}; the client feels nothing"
 
 
 def recovery(reading: Reading) -> str:
