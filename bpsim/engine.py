@@ -190,14 +190,15 @@ class Simulation:
 
     def _records(self, attempts: Table) -> Table:
         producer = self.producer
-        attempt = np.array(producer.attempt if producer else [], dtype=np.int64)
+        attempt = np.array(producer.attempt if producer else [], dtype=np.int32)
         ended = np.full(len(attempt), np.nan)
         assert isinstance(self.sink, Sink)
         for log in (self.sink.delivered, self.broker and self.broker.evicted, producer and producer.lost):
             rows = triples(log or array("d"))
-            count = (rows[:, 1] - rows[:, 0]).astype(np.int64)
-            where = np.repeat(rows[:, 0] - np.concatenate(([0], np.cumsum(count)[:-1])), count) + np.arange(count.sum())
-            ended[where.astype(np.int64)] = np.repeat(rows[:, 2], count)
+            first, count = rows[:, 0].astype(np.int32), (rows[:, 1] - rows[:, 0]).astype(np.int32)
+            where = np.repeat(first - (np.cumsum(count, dtype=np.int32) - count), count)
+            where += np.arange(len(where), dtype=np.int32)
+            ended[where] = np.repeat(rows[:, 2], count)
         return {
             "attempt": attempt,
             "request": attempts["request"][attempt],

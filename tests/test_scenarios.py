@@ -16,11 +16,17 @@ from bpsim.scenario_file import load
 FOLDER = Path(__file__).parents[1] / "scenarios"
 SHIPPED = sorted(FOLDER.glob("*.yaml"))
 CHEAP = {
-    "death_spiral": ("client.arrivals.rate=100/s", "api.workers=8", "api.service.mean=62.5 ms"),
-    "fail_fast_429": (),
+    "death_spiral": (
+        "client.arrivals.rate=100/s", "api.workers=8", "api.service.mean=62.5 ms", "variants.fail_fast.api.queue.records=30",
+    ),
+    "fail_fast_429": (
+        "client.arrivals.rate=200/s", "broker.throughput=512 kB/s", "broker.ack_latency=31.25 ms",
+        "variants.fail_fast.producer.buffer.records=120", "variants.block.producer.buffer.bytes=800 kB",
+        "variants.fail_fast_too_deep.producer.buffer.bytes=800 kB",
+    ),
     "slow_database": (),
     "big_buffers": (),
-}
+}  # fmt: skip
 """A smaller system of the same utilisation where a full one costs minutes over many seeds."""
 CONTROLS = {
     "death_spiral": ("faults.0.factor=1.1", "naive.after_goodput_per_s > 0.99 * naive.after_offered_per_s"),
@@ -42,8 +48,6 @@ def failed_claims(path: Path, seed: int, sets: tuple[str, ...]) -> list[str]:
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_claims_hold_over_seeds(path: Path, seeds: int) -> None:
     sets = CHEAP[path.stem]
-    if path.stem == "death_spiral":
-        sets = (*sets, "variants.fail_fast.api.queue.records=30")
     with ProcessPoolExecutor(min(2, cpu_count() or 1)) as pool:
         jobs = [pool.submit(failed_claims, path, seed, sets) for seed in range(1, seeds + 1)]
         failed = [line for job in jobs for line in job.result()]

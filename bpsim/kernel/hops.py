@@ -6,7 +6,7 @@ from array import array
 
 import numpy as np
 
-from bpsim.result import TIERS, Table
+from bpsim.result import TIERS, Column, Table
 
 COLUMNS = 6
 
@@ -20,21 +20,23 @@ class Hops:
 
     def table(self, record_bytes: int, unfinished: dict[str, list[tuple[float, ...]]]) -> Table:
         """The `hops` table, with `unfinished` rows of what is still inside."""
-        parts, codes = [], []
-        for code, tier in enumerate(TIERS):
-            rows = np.frombuffer(self._flat[tier], dtype=np.float64).reshape(-1, COLUMNS)
-            rest = np.asarray(unfinished.get(tier, []), dtype=np.float64).reshape(-1, COLUMNS)
-            parts += [rows, rest]
-            codes.append(np.full(len(rows) + len(rest), code, dtype=np.uint8))
-        rows = np.concatenate(parts)
-        count = rows[:, 1].astype(np.int64)
+        parts = []
+        for tier in TIERS:
+            parts.append(np.frombuffer(self._flat[tier], dtype=np.float64).reshape(-1, COLUMNS))
+            parts.append(np.asarray(unfinished.get(tier, []), dtype=np.float64).reshape(-1, COLUMNS))
+
+        def column(index: int, dtype: type = np.float64) -> Column:
+            return np.concatenate([part[:, index].astype(dtype, copy=False) for part in parts])
+
+        sizes = [len(done) + len(rest) for done, rest in zip(parts[::2], parts[1::2], strict=True)]
+        count = column(1, np.int32)
         return {
-            "tier": np.concatenate(codes),
-            "first": rows[:, 0].astype(np.int64),
+            "tier": np.repeat(np.arange(len(TIERS), dtype=np.uint8), sizes),
+            "first": column(0, np.int32),
             "count": count,
-            "size_bytes": count * record_bytes,
-            "entered_s": rows[:, 2].copy(),
-            "started_s": rows[:, 3].copy(),
-            "served_s": rows[:, 4].copy(),
-            "left_s": rows[:, 5].copy(),
+            "size_bytes": count.astype(np.int64) * record_bytes,
+            "entered_s": column(2),
+            "started_s": column(3),
+            "served_s": column(4),
+            "left_s": column(5),
         }

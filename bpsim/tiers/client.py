@@ -53,8 +53,8 @@ class Client:
         self.spec = spec
         self.timeout = inf if spec.timeout is None else to_grid(spec.timeout)
         self.orbit: list[tuple[float, int, int]] = []
-        self.request = array("q")
-        self.number = array("q")
+        self.request = array("i")
+        self.number = array("h")
         self.sent = array("d")
         self.ended = array("d")
         self.columns = [self.ended]
@@ -141,7 +141,7 @@ class Client:
     def request_table(self) -> Table:
         """The `requests` table. A request has ended when its last attempt has and no other is to come."""
         n, count = self.requests, self.count
-        request = np.frombuffer(self.request, dtype=np.int64)
+        request = np.frombuffer(self.request, dtype=np.int32)
         last = np.full(n, -1, dtype=np.int64)
         last[request] = np.arange(count)
         outcome = np.frombuffer(self.outcome, dtype=np.uint8)[last]
@@ -161,8 +161,8 @@ class Client:
         """The client's columns of the `attempts` table."""
         n = self.count
         return {
-            "request": np.array(self.request, dtype=np.int64),
-            "number": np.array(self.number, dtype=np.int32),
+            "request": np.array(self.request, dtype=np.int32),
+            "number": np.array(self.number, dtype=np.int16),
             "sent_s": np.array(self.sent, dtype=np.float64),
             "ended_s": np.array(self.ended[:n], dtype=np.float64),
             "outcome": np.frombuffer(bytes(self.outcome[:n]), dtype=np.uint8),

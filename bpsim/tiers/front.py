@@ -8,13 +8,14 @@ patient); a fifth holds the records in service further down. Merging them costs 
 from __future__ import annotations
 
 from heapq import heappop
+from itertools import chain
 from math import inf
 from typing import Any
 
 from bpsim.kernel.clock import Clock
 from bpsim.result import Outcome, Work
 from bpsim.tiers.api import Api
-from bpsim.tiers.client import NEW_REQUEST, PENDING, Client
+from bpsim.tiers.client import BLOCK, NEW_REQUEST, PENDING, Client
 
 TIMED_OUT = int(Outcome.TIMED_OUT)
 ARRIVAL, RETRY, TIMEOUT, SERVED, SMALL = range(5)
@@ -29,7 +30,8 @@ class Front:
         self.client = client
         self.api = api
         self.events = 0
-        self._times = iter([*client.arrivals.tolist(), inf])
+        blocks = range(0, len(client.arrivals), BLOCK)
+        self._times = chain(chain.from_iterable(client.arrivals[i : i + BLOCK].tolist() for i in blocks), (inf,))
         self._next_arrival = next(self._times)
         self._arrived = 0
         self._oldest = 0

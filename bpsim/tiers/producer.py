@@ -45,7 +45,7 @@ class Producer:
         self.clock = clock
         self.broker = broker
         self.capacity = spec.buffer.in_records(record_bytes)
-        self.attempt = array("q")
+        self.attempt = array("i")
         """The attempt behind each record."""
         self.produced = array("d")
         """When each record was put into the buffer."""
