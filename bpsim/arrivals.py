@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -150,7 +151,7 @@ class Piecewise(_Open):
         moments = [point.at for point in self.points]
         if moments[0] != 0:
             raise ValueError(f"the first point must stand at 0 s, not at {moments[0]} s")
-        if any(late <= early for early, late in zip(moments, moments[1:], strict=False)):
+        if any(late <= early for early, late in itertools.pairwise(moments)):
             raise ValueError(f"points must be in order of time, each later than the one before: {moments}")
         return self
 

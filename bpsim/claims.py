@@ -13,7 +13,8 @@ from difflib import get_close_matches
 from math import isnan, nan
 from typing import Any
 
-from bpsim.units import KINDS, parse as parse_quantity
+from bpsim.units import KINDS
+from bpsim.units import parse as parse_quantity
 
 ARITHMETIC: dict[type[ast.AST], Callable[[float, float], float]] = {
     ast.Add: operator.add,
@@ -56,7 +57,7 @@ class Claim:
     @property
     def names(self) -> list[tuple[str | None, str]]:
         """The (variant or None, metric) pairs it is about, in order."""
-        found = []
+        found: list[tuple[str | None, str]] = []
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                 found.append((node.value.id, node.attr))
@@ -132,7 +133,11 @@ def _value(node: ast.expr, look_up: Callable[[str | None, str], float]) -> float
             return ARITHMETIC[type(op)](_value(left, look_up), _value(right, look_up))
         case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in FUNCTIONS and args:
             terms = [_value(arg, look_up) for arg in args]
-            return nan if any(map(isnan, terms)) else float(FUNCTIONS[name](*terms) if len(terms) > 1 or name == "abs" else terms[0])
+            return (
+                nan
+                if any(map(isnan, terms))
+                else float(FUNCTIONS[name](*terms) if len(terms) > 1 or name == "abs" else terms[0])
+            )
     raise ValueError(f"'{ast.unparse(node)}' is not allowed; there are numbers, variant.metric, + - * /, min, max, abs")
 
 

@@ -47,15 +47,28 @@ def complaints(error: ValidationError, document: Document, model: type[BaseModel
 
 def _path_in(tree: Any, prefix: Where, loc: Sequence[Key]) -> Where:
     """`loc` without the parts (names of unions' members) that do not stand in the file; a missing last key is kept."""
-    node = tree
+    node: Any = tree
     for key in prefix:
-        node = node[key] if isinstance(node, dict | list) else None
+        node = _inside(node, key)
     path = list(prefix)
     for key in loc:
-        if isinstance(node, dict) and key in node or isinstance(node, list) and isinstance(key, int) and key < len(node):
-            node = node[key]  # type: ignore[index]
+        there = _inside(node, key)
+        if there is not _NOWHERE:
+            node = there
             path.append(key)
     return tuple(path)
+
+
+_NOWHERE = object()
+
+
+def _inside(node: Any, key: Key) -> Any:
+    """What stands at `key` of a mapping or list, or `_NOWHERE`."""
+    if isinstance(node, dict):
+        return node.get(key, _NOWHERE)
+    if isinstance(node, list) and isinstance(key, int) and key < len(node):
+        return node[key]
+    return _NOWHERE
 
 
 def _problem(one: dict[str, Any], where: Where, document: Document, model: type[BaseModel]) -> Problem:

@@ -155,9 +155,7 @@ def _a_bare_duration_is_constant(value: Any) -> Any:
 
 
 Distribution = Annotated[
-    Annotated[
-        Constant | Exponential | Lognormal | Gamma | Uniform | Bimodal | Empirical, Field(discriminator="kind")
-    ],
+    Annotated[Constant | Exponential | Lognormal | Gamma | Uniform | Bimodal | Empirical, Field(discriminator="kind")],
     BeforeValidator(_a_bare_duration_is_constant, json_schema_input_type=Any),
 ]
 """Every law a duration may follow; `5 ms` alone means the constant."""

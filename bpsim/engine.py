@@ -6,6 +6,7 @@ import gc
 import platform
 from array import array
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from time import perf_counter
 from typing import Any
@@ -75,9 +76,7 @@ class Simulation:
         if scenario.consumer is not None and self.broker is not None:
             work = self._demand("consumer.service", scenario.consumer.service)
             mark = self._marker("consumer")
-            self.consumer = Consumer(
-                clock, scenario.consumer, self.streams, self.broker, outbox, work, row["consumer"], mark
-            )
+            self.consumer = Consumer(clock, scenario.consumer, self.streams, self.broker, outbox, work, row["consumer"], mark)
         if scenario.producer is not None:
             self.producer = Producer(clock, scenario.producer, self.broker, size, row["producer"])
         self.client = Client(clock, scenario.client, self.streams, scenario.faults, self.duration)
@@ -106,7 +105,7 @@ class Simulation:
             mark = self._marker(fault.target)
             for moment, kind in ((fault.at, "fault_begins"), (fault.until, "fault_ends")):
                 if moment <= self.duration:
-                    self.clock.call_at(to_grid(moment), lambda m=mark, k=kind, i=index: m(k, float(i)), URGENT)
+                    self.clock.call_at(to_grid(moment), partial(mark, kind, float(index)), URGENT)
         for name in {fault.target for fault in faults} - {"client"}:
             for moment in turning_points(faults, name):
                 change = self._changer(name, conditions(faults, name, moment))

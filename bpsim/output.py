@@ -51,9 +51,7 @@ def _plain(values: dict[str, float]) -> dict[str, float | str | None]:
     return {name: value if isfinite(value) else "never" if value > 0 else None for name, value in values.items()}
 
 
-def write(
-    experiment: Experiment, folder: Path, command: list[str], draw: Callable[[Path], None], force: bool = False
-) -> None:
+def write(experiment: Experiment, folder: Path, command: list[str], draw: Callable[[Path], None], force: bool = False) -> None:
     """Write everything about `experiment` to `folder`; `draw` adds the figures.
 
     Raises `OutputExists` when the folder is there and `force` is not given, and `OSError` when writing fails; in both
@@ -120,9 +118,7 @@ def _write_manifest(experiment: Experiment, folder: Path, command: list[str]) ->
         "seed": experiment.seed,
         "interrupted": experiment.interrupted,
         "runs": {name: result.provenance for name, result in experiment.results.items()},
-        "files": {
-            str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
-        },
+        "files": {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 

@@ -123,9 +123,9 @@ class Result:
         for column, enum in codes.items():
             if column in columns:
                 names = [member.name.lower() for member in enum]
-                columns[column] = pd.Categorical.from_codes(columns[column], categories=names)
+                columns[column] = pd.Categorical.from_codes(columns[column], categories=pd.Index(names))
         if name in ("hops", "marks"):
-            columns["tier"] = pd.Categorical.from_codes(columns["tier"], categories=list(TIERS))
+            columns["tier"] = pd.Categorical.from_codes(columns["tier"], categories=pd.Index(TIERS))
         return pd.DataFrame(columns)
 
     @property
@@ -135,7 +135,8 @@ class Result:
         for name, table in sorted(self.tables.items()):
             for column, values in sorted(table.items()):
                 digest.update(f"{name}.{column}:{len(values)};".encode())
-                plain = "\n".join(values).encode() if values.dtype.kind in "UO" else np.ascontiguousarray(values)
+                text = values.dtype.kind in "UO"
+                plain = "\n".join(values).encode() if text else np.ascontiguousarray(values).tobytes()
                 digest.update(plain)
         return digest.hexdigest()
 
@@ -150,7 +151,9 @@ class Result:
     def load(cls, folder: Path) -> Result:
         """Read what `save` wrote. Raises `FileNotFoundError` when a file is missing."""
         head = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        tables = {name: _read_table(folder / f"{name}.parquet") for name in ("requests", "attempts", "records", "hops", "marks")}
+        tables = {
+            name: _read_table(folder / f"{name}.parquet") for name in ("requests", "attempts", "records", "hops", "marks")
+        }
         return cls(tables=tables, **{key: head[key] for key in _HEAD})
 
 

@@ -58,7 +58,12 @@ class Scenario(Spec):
 
     @model_validator(mode="after")
     def _the_parts_fit_together(self) -> Scenario:
-        wrong = [*self._missing_tiers(), *self._faults_that_cannot_be(), *self._buffers_too_small(), *self._times_at_odds()]
+        wrong = [
+            *self._missing_tiers(),
+            *self._faults_that_cannot_be(),
+            *self._buffers_too_small(),
+            *self._times_at_odds(),
+        ]
         if wrong:
             raise ValueError(" | ".join(wrong))
         return self

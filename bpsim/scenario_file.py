@@ -67,13 +67,14 @@ def _set_again(tree: dict[str, Any], document: Document) -> dict[str, Any]:
     for where in document.sets:
         if where[0] in OUTSIDE:
             continue
-        source, target = document.tree, tree
+        source: Any = document.tree
+        target: Any = tree
         for key in where[:-1]:
-            source = source[key]  # type: ignore[index]
+            source = source[key]
             if isinstance(target, dict) and not isinstance(target.get(key), dict | list):
                 target[key] = {}
-            target = target[key]  # type: ignore[index]
-        target[where[-1]] = source[where[-1]]  # type: ignore[index]
+            target = target[key]
+        target[where[-1]] = source[where[-1]]
     return tree
 
 

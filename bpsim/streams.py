@@ -80,9 +80,7 @@ class AttemptDraws:
 
     LAYERS = 16
 
-    def __init__(
-        self, streams: Streams, name: str, sample: Callable[[np.random.Generator, int], Floats]
-    ) -> None:
+    def __init__(self, streams: Streams, name: str, sample: Callable[[np.random.Generator, int], Floats]) -> None:
         self.layers = [Draws(streams.rng(f"{name}.{number}"), sample) for number in range(self.LAYERS)]
 
     def at(self, request: int, number: int) -> float:

@@ -10,11 +10,11 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, PlainSerializer, ValidationInfo, WithJsonSchema
 
 TIME = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-SIZE = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+SIZE: dict[str, float] = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 SIZE |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 RATE = {"/s": 1.0, "/min": 1 / 60, "/h": 1 / 3600}
 SPEED = {f"{unit}/s": factor for unit, factor in SIZE.items()}
-KINDS = {"duration": TIME, "size": SIZE, "rate": RATE, "throughput": SPEED}
+KINDS: dict[str, dict[str, float]] = {"duration": TIME, "size": SIZE, "rate": RATE, "throughput": SPEED}
 EXAMPLES = {"duration": "5 ms", "size": "32 MiB", "rate": "900/s", "throughput": "50 MB/s"}
 QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([A-Za-zµ/%]*)\s*")
 
@@ -65,7 +65,7 @@ def _short(value: Any) -> str:
 
 def _quantity(kind: str, unit: str, whole: bool = False, python: type = float) -> tuple[Any, ...]:
     def read(value: Any, info: ValidationInfo) -> Any:
-        yaml = bool(info.context) and info.context.get("source") == "yaml"
+        yaml = (info.context or {}).get("source") == "yaml"
         number = parse(value, kind, bare=not yaml)
         return round(number) if whole else float(number)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -57,7 +58,7 @@ def predicted(scenario: Scenario) -> Iterator[Load]:
     if not isinstance(arrivals, Closed):
         moments |= {m for m in arrivals.corners() if m < scenario.duration}
     times = sorted(moments)
-    for begin, end in zip(times, times[1:], strict=False):
+    for begin, end in itertools.pairwise(times):
         rate = _rate(scenario, begin, end)
         for tier, capacity in capacities(scenario).items():
             yield Load(tier, begin, end, rate, capacity * conditions(scenario.faults, tier, begin).speed)

@@ -28,7 +28,12 @@ def test_a_run_repeats_itself_in_another_process_and_on_another_machine() -> Non
     code = "from tests.test_determinism import fingerprint; print(fingerprint())"
     for hash_seed in ("0", "123"):
         printed = subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT, env={"PYTHONHASHSEED": hash_seed}, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env={"PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
         )
         assert printed.stdout.strip() == PINNED
 

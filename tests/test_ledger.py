@@ -68,7 +68,12 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     faults = []
     for _ in range(draw(st.integers(0, 3))):
         target = pick(*[tier for tier in ("api", "broker", "consumer", "flink", "writer") if tier in tree])
-        fault = {"kind": pick("slowdown", "stall", "outage"), "target": target, "at": pick(0.0, 0.3, 0.5), "lasts": pick(0.2, 0.7, 9.0)}
+        fault = {
+            "kind": pick("slowdown", "stall", "outage"),
+            "target": target,
+            "at": pick(0.0, 0.3, 0.5),
+            "lasts": pick(0.2, 0.7, 9.0),
+        }
         faults.append(fault | ({"factor": pick(0.5, 7.0)} if fault["kind"] == "slowdown" else {}))
     if arrivals["kind"] != "closed" and draw(st.booleans()):
         faults.append({"kind": "spike", "at": 0.5, "lasts": 0.5, "factor": 4.0})
@@ -130,7 +135,10 @@ def test_the_timeout_runs_from_sending_not_from_service() -> None:
 
 
 def test_a_crash_takes_what_was_in_memory_and_says_who_had_been_told() -> None:
-    tiers = {"producer": {"buffer": {"records": 10**6}, "max_in_flight": 1, "batch": {"records": 10}}, "broker": {"ack_latency": 1.0}}
+    tiers = {
+        "producer": {"buffer": {"records": 10**6}, "max_in_flight": 1, "batch": {"records": 10}},
+        "broker": {"ack_latency": 1.0},
+    }
     result = run(station(poisson(1000), 0.001, 5.0, 10, heap=500_000, tiers=tiers))
     lines = metrics.ledger(result)["records"]
     assert lines["acked_then_lost"] == pytest.approx(490, abs=15)

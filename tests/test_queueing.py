@@ -156,8 +156,14 @@ def test_a_closed_population_is_slowed_as_mean_value_analysis_says(key: str) -> 
     assert len(table["sent_s"]) / window == pytest.approx(exact["X"], rel=0.02)
 
 
-@pytest.mark.parametrize("key", [k for k in ids("Saturated exponential line") if CASES[k]["params"].get("stations", 2) == 2
-                                 and len(CASES[k]["params"].get("mus", (1, 1))) == 2])
+@pytest.mark.parametrize(
+    "key",
+    [
+        k
+        for k in ids("Saturated exponential line")
+        if CASES[k]["params"].get("stations", 2) == 2 and len(CASES[k]["params"].get("mus", (1, 1))) == 2
+    ],
+)
 def test_a_worker_blocked_by_the_producer_is_blocked_after_service(key: str) -> None:
     params, exact = CASES[key]["params"], CASES[key]["expected"]
     mus = params.get("mus", (params.get("mu"),) * 2)
@@ -168,7 +174,9 @@ def test_a_worker_blocked_by_the_producer_is_blocked_after_service(key: str) -> 
     agrees(served[1:], exact["throughput"], 0.01)
 
 
-@pytest.mark.parametrize("key", [k for k in ids("Saturated 2-station line, blocking-BEFORE") if CASES[k]["params"]["buffer_between"] > 0])
+@pytest.mark.parametrize(
+    "key", [k for k in ids("Saturated 2-station line, blocking-BEFORE") if CASES[k]["params"]["buffer_between"] > 0]
+)
 def test_a_consumer_that_pauses_is_blocked_before_service(key: str) -> None:
     params, exact = CASES[key]["params"], CASES[key]["expected"]
     mean = 1 / params["mu"]
@@ -194,9 +202,7 @@ def test_a_bounded_api_before_a_bounded_producer_rejects_and_blocks_as_the_chain
     params, exact = CASES[key]["params"], CASES[key]["expected"]
     tiers = one_by_one(exponential(1 / params["mu2"]), params["buffer2_excl_service"] + 1)
     rate = params["lambda"]
-    scenario = station(
-        poisson(rate), exponential(1 / params["mu1"]), 300_000 / rate, 1, params["K1_system"] - 1, tiers=tiers
-    )
+    scenario = station(poisson(rate), exponential(1 / params["mu1"]), 300_000 / rate, 1, params["K1_system"] - 1, tiers=tiers)
     result = run(scenario)
     table = settled(result)
     if exact["P_reject"] > 0.01:
@@ -242,7 +248,12 @@ def test_linger_forms_batches_as_renewal_reward_says() -> None:
         linger = params.get("linger_s", 1e6)
         size = params.get("K_records_per_batch", params.get("K"))
         tiers = {
-            "producer": {"buffer": {"records": 10**9}, "linger": linger, "batch": {"records": size}, "max_in_flight": 10**6},
+            "producer": {
+                "buffer": {"records": 10**9},
+                "linger": linger,
+                "batch": {"records": size},
+                "max_in_flight": 10**6,
+            },
             "broker": {"ack_latency": 0.0},
         }
         result = run(station(poisson(params["lambda"]), 0.0, 200_000 / params["lambda"], 1000, tiers=tiers))
@@ -310,14 +321,25 @@ def test_a_spike_drains_as_arithmetic_says(key: str) -> None:
     assert calm_again == pytest.approx(exact["drain_s"], rel=0.02, abs=4 / mu)
 
 
-@pytest.mark.parametrize("key", [k for k in ids("M/M/1: mean time from empty until K") if CASES[k]["expected"]["mean_time"] * CASES[k]["params"]["lambda"] < 2e5])
+@pytest.mark.parametrize(
+    "key",
+    [
+        k
+        for k in ids("M/M/1: mean time from empty until K")
+        if CASES[k]["expected"]["mean_time"] * CASES[k]["params"]["lambda"] < 2e5
+    ],
+)
 def test_memory_runs_out_when_the_random_walk_says(key: str) -> None:
     """The process dies at the K-th request inside: first passage from empty to K."""
     params, exact = CASES[key]["params"], CASES[key]["expected"]
     times = []
     for replication in range(25):
         scenario = station(
-            poisson(params["lambda"]), exponential(1 / params["mu"]), exact["mean_time"] * 12, heap=params["K"] - 1, record_size=1
+            poisson(params["lambda"]),
+            exponential(1 / params["mu"]),
+            exact["mean_time"] * 12,
+            heap=params["K"] - 1,
+            record_size=1,
         )
         marks = run(scenario, replication=replication).tables["marks"]
         assert list(marks["kind"]) == ["crash"], "no crash within twelve mean times"

@@ -68,7 +68,12 @@ def list_command() -> None:
     typer.echo("Scenarios (bpsim run NAME)")
     for file in sorted(shipped().glob("*.yaml")):
         typer.echo(f"  {file.stem:<18} {load(file).question}")
-    for title, union in (("Arrivals", Arrivals), ("Distributions", Distribution), ("Retries", Retry), ("Faults", Fault)):
+    for title, union in (
+        ("Arrivals", Arrivals),
+        ("Distributions", Distribution),
+        ("Retries", Retry),
+        ("Faults", Fault),
+    ):
         typer.echo(f"\n{title} (kind: …)")
         for member in members(union):
             kinds = " | ".join(get_args(member.model_fields["kind"].annotation))

@@ -82,7 +82,10 @@ def _run(file: ScenarioFile, options: Options) -> Experiment:
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    with _interrupts() as seen, Progress(*columns, console=Console(stderr=True), disable=not visible, transient=True) as bar:
+    with (
+        _interrupts() as seen,
+        Progress(*columns, console=Console(stderr=True), disable=not visible, transient=True) as bar,
+    ):
         tasks: dict[str, Any] = {}
 
         def show(where: Where) -> None:
@@ -121,5 +124,3 @@ def _show(experiment: Experiment, options: Options) -> None:
         console.print(line)
     files = "summary.json, timeseries.parquet, figures/" if options.figures else "summary.json, timeseries.parquet"
     console.print(f"Written to {options.out}/: {files}, tables a variant, scenario.yaml, manifest.json", markup=False)
-
-

@@ -84,9 +84,7 @@ class RecordServers:
 
     def jobs(self) -> list[Any]:
         """Every job in service."""
-        return [job for _, _, on_end, job in self._clock.small if on_end == self._on_end] + [
-            job for _, job in self._frozen
-        ]
+        return [job for _, _, on_end, job in self._clock.small if on_end == self._on_end] + [job for _, job in self._frozen]
 
 
 class TimedServers(Servers):

@@ -26,7 +26,7 @@ def ledger(result: Result) -> dict[str, Lines]:
     }  # fmt: skip
 
 
-def _records(fate: np.ndarray, request: np.ndarray, in_time: np.ndarray, happy: np.ndarray, ended: np.ndarray) -> Lines:  # type: ignore[type-arg]
+def _records(fate: np.ndarray, request: np.ndarray, in_time: np.ndarray, happy: np.ndarray, ended: np.ndarray) -> Lines:
     delivered = np.flatnonzero(fate == Fate.DELIVERED)
     delivered = delivered[np.argsort(ended[delivered], kind="stable")]
     _, first = np.unique(request[delivered], return_index=True)

@@ -99,7 +99,7 @@ def _totals(result: Result) -> dict[str, float]:
 
 
 def _latency(result: Result) -> dict[str, float]:
-    found = {}
+    found: dict[str, float] = {}
     for kind, (_, latency) in latencies(result).items():
         row = quantiles(latency, LEVELS)
         found |= {f"latency_{kind}_s_{name}": value for name, value in zip(NAMES, row, strict=True)}
@@ -123,7 +123,7 @@ def _phases(result: Result) -> dict[str, float]:
     requests, attempts = result.tables["requests"], result.tables["attempts"]
     edges = np.array([0.0, *window, result.ended_s])
     happy = requests["outcome"] == Outcome.OK
-    found = {}
+    found: dict[str, float] = {}
     for phase, begin, end in zip(PHASES, edges, edges[1:], strict=False):
         if end <= begin:
             continue
@@ -188,7 +188,10 @@ def _lag(result: Result) -> dict[str, float]:
     ended = np.where(np.isnan(records["ended_s"]), result.ended_s, records["ended_s"])
     age = ended - records["produced_s"]
     old = np.flatnonzero(age > 600.0)
-    return {"lag_max_s": float(age.max()), "lag_10min_s": float(records["produced_s"][old].min() + 600) if len(old) else nan}
+    return {
+        "lag_max_s": float(age.max()),
+        "lag_10min_s": float(records["produced_s"][old].min() + 600) if len(old) else nan,
+    }
 
 
 def _tiers(result: Result, occupancy: Occupancy) -> dict[str, float]:
@@ -227,7 +230,7 @@ def _onsets(result: Result, occupancy: Occupancy) -> dict[str, float]:
     return found
 
 
-def first_lasting(pressed: np.ndarray, edges: Floats) -> float:  # type: ignore[type-arg]
+def first_lasting(pressed: np.ndarray, edges: Floats) -> float:
     """Begin of the first of `ONSET_WINDOWS` windows in a row that are all pressed; inf when there are none."""
     run = np.convolve(pressed, np.ones(ONSET_WINDOWS, dtype=np.int64), "valid")
     found = np.flatnonzero(run == ONSET_WINDOWS)

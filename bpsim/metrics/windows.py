@@ -26,7 +26,7 @@ def edges_of(result: Result, width: float | None = None) -> Floats:
     """The edges of the windows; the last one ends with the run."""
     width = width or window_width(result.duration_s)
     count = max(1, ceil(result.ended_s / width - 1e-9))
-    return np.minimum(np.arange(count + 1) * width, max(result.ended_s, 1e-9))
+    return np.asarray(np.minimum(np.arange(count + 1) * width, max(result.ended_s, 1e-9)))
 
 
 def timeseries(result: Result, window_s: float | None = None) -> dict[str, Floats]:
@@ -81,7 +81,7 @@ def latencies(result: Result) -> dict[str, tuple[Floats, Floats]]:
 
 
 def _latencies(result: Result, edges: Floats) -> dict[str, Floats]:
-    columns = {}
+    columns: dict[str, Floats] = {}
     for kind, (when, latency) in latencies(result).items():
         found = quantiles_per_window(when, latency, edges, LEVELS)
         columns |= {f"latency_{kind}_s_{name}": row for name, row in zip(NAMES, found, strict=True)}

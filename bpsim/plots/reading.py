@@ -119,9 +119,7 @@ class Reading:
 
     def unbounded(self, tier: str) -> bool:
         """Whether the tier keeps a queue that nothing bounds."""
-        return tier in ("api", "producer", "broker", "flink", "writer") and bool(
-            np.isnan(self.series[f"{tier}.fill"]).all()
-        )
+        return tier in ("api", "producer", "broker", "flink", "writer") and bool(np.isnan(self.series[f"{tier}.fill"]).all())
 
     def pressure(self, tier: str) -> Column:
         """By window, from 0 to 1: the fill of the tier's buffer, or the share of time its servers are blocked if that
@@ -148,8 +146,7 @@ class Reading:
         edges = self.edges if until >= self.end else np.linspace(0, until, PER_PANEL + 1)
         size = self.occupancy.record_bytes
         held = {
-            tier: np.maximum(tier_columns(presence, edges, size)["bytes"], 0)
-            for tier, presence in self.occupancy.tiers.items()
+            tier: np.maximum(tier_columns(presence, edges, size)["bytes"], 0) for tier, presence in self.occupancy.tiers.items()
         }
         return edges, held
 

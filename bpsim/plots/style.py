@@ -62,9 +62,7 @@ def styled(plot: Plot) -> Plot:
     return drawn
 
 
-def panels(
-    readings: Mapping[str, Reading], title: str, height: float, note: str = "", **axes: Any
-) -> tuple[Figure, Any]:
+def panels(readings: Mapping[str, Reading], title: str, height: float, note: str = "", **axes: Any) -> tuple[Figure, Any]:
     """An empty figure with one column a variant under `title` and over `note`; `axes` goes to `Figure.subplots`."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine

@@ -23,6 +23,7 @@ from bpsim.tiers.client import PENDING, Client
 from bpsim.tiers.producer import Producer, ProducerSpec
 from bpsim.units import Bytes, Seconds
 
+
 class ApiSpec(Spec):
     """The HTTP API: `workers` handle requests one each; the rest wait in its queue."""
 
@@ -44,7 +45,8 @@ class ApiSpec(Spec):
         default="on_enqueue", description="reply once the record is in the producer's buffer, or after the broker's ack"
     )
     heap: Bytes | None = Field(
-        default=None, description="memory of the API process (requests inside and the producer's buffer); at the limit it dies"
+        default=None,
+        description="memory of the API process (requests inside and the producer's buffer); at the limit it dies",
     )
 
 

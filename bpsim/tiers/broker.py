@@ -20,6 +20,7 @@ from bpsim.spec import Spec
 from bpsim.streams import Draws, Streams, to_grid
 from bpsim.units import BytesPerSecond, PositiveSeconds
 
+
 class BrokerSpec(Spec):
     """The broker: a log of `partitions`, each taking appends one at a time."""
 
@@ -29,13 +30,15 @@ class BrokerSpec(Spec):
         "disk": "a full disk comes with issue 5",
     }
     partitions: int = Field(default=6, ge=1, le=100_000)
-    throughput: BytesPerSecond | None = Field(default=None, description="bytes a second one partition appends; none is unlimited")
+    throughput: BytesPerSecond | None = Field(
+        default=None, description="bytes a second one partition appends; none is unlimited"
+    )
     ack_latency: Distribution = Field(default=Constant(value=0.002), description="from append to the producer's ack")
     retention: Bound = Field(default=Bound(), description="records and bytes kept for readers")
     retention_time: PositiveSeconds | None = Field(default=None, description="how long an unread record is kept")
     overflow: Literal["evict_oldest", "hold_producer"] = Field(
         default="evict_oldest",
-        description="retention reached: delete the oldest unread records (Kafka) or hold back acks (Pulsar's producer_request_hold)",
+        description="retention reached: delete the oldest unread (Kafka) or hold back acks (Pulsar's producer_request_hold)",
     )
 
 

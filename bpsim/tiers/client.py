@@ -19,6 +19,7 @@ from bpsim.spec import Spec
 from bpsim.streams import AttemptDraws, Draws, Floats, Streams, to_grid
 from bpsim.units import Bytes, PositiveSeconds
 
+
 class ClientSpec(Spec):
     """Who sends requests, how long they wait for a reply, and what they do when there is none."""
 

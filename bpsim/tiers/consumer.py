@@ -19,6 +19,7 @@ from bpsim.spec import Spec
 from bpsim.streams import Draws, Streams
 from bpsim.tiers.broker import Broker
 
+
 class ConsumerSpec(Spec):
     """One poll loop: fetch up to `max_poll_records`, handle them one by one, hand them on, poll again."""
 

@@ -15,6 +15,7 @@ from bpsim.kernel.clock import Clock
 from bpsim.kernel.stage import Stage
 from bpsim.spec import Spec
 
+
 class FlinkSpec(Spec):
     """One Flink operator: `parallelism` subtasks behind bounded network buffers; a finished record waits for room."""
 

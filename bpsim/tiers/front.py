@@ -1,8 +1,9 @@
 """Client and API advanced together: their small events, millions of them, run in the clock's fast lane.
 
-Sources, each sorted by itself, hold everything the two have to do: arrivals (an array), the orbit of retries (a
-heap), requests in service (a heap as long as there are workers) and timeouts (a FIFO, since every client is equally
-patient); a fifth holds the records in service further down. Merging them costs a third of one SimPy event each; the order of time is exactly SimPy's.
+Sources, each sorted by itself, hold everything the two have to do: arrivals (an array), the orbit of retries (a heap),
+requests in service (a heap as long as there are workers) and timeouts (a FIFO, since every client is equally patient); a
+fifth holds the records in service further down. Merging them costs a third of one SimPy event each; the order of time is
+exactly SimPy's.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from bpsim.streams import to_grid
 from bpsim.tiers.broker import Broker
 from bpsim.units import Seconds
 
+
 class ProducerSpec(Spec):
     """The Kafka-like producer inside the API process: a bounded buffer, batches, and requests in flight."""
 
@@ -40,7 +41,12 @@ class Producer:
     for every record until its ack."""
 
     def __init__(
-        self, clock: Clock, spec: ProducerSpec, broker: Broker | None, record_bytes: int, row: Callable[[tuple[float, ...]], None]
+        self,
+        clock: Clock,
+        spec: ProducerSpec,
+        broker: Broker | None,
+        record_bytes: int,
+        row: Callable[[tuple[float, ...]], None],
     ) -> None:
         self.clock = clock
         self.broker = broker
@@ -119,7 +125,6 @@ class Producer:
     def unfinished(self) -> list[tuple[float, ...]]:
         """Rows of what is waiting or in flight."""
         rows: list[tuple[float, ...]] = [
-            (first, end - first, self.produced[first], sent_at, nan, nan)
-            for first, (end, sent_at) in self._flights.items()
+            (first, end - first, self.produced[first], sent_at, nan, nan) for first, (end, sent_at) in self._flights.items()
         ]
         return rows + [(a, b - a, self.produced[a], nan, nan, nan) for a, b in self.waiting()]

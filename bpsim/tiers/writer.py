@@ -18,6 +18,7 @@ from bpsim.spec import Spec
 from bpsim.streams import Draws, Streams, to_grid
 from bpsim.units import Seconds
 
+
 class WriterSpec(Spec):
     """The database writer: bulk inserts of up to `batch_rows` rows over `connections`; one takes a + b·rows."""
 
