@@ -9,6 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from bpsim.document import Document, Key, Problem, Where
+from bpsim.spec import Misfits
 
 PLAIN = {
     "int_parsing": "a whole number is needed",
@@ -38,11 +39,21 @@ def complaints(error: ValidationError, document: Document, model: type[BaseModel
     """Every error of a validation of `model`, which stands at `prefix` in `document` (or was merged from there)."""
     problems = []
     for one in error.errors(include_url=False):
-        where = _path_in(document.tree, prefix, one["loc"])
-        if where == prefix and prefix:
-            where = _path_in(document.tree, (), one["loc"]) or prefix
-        problems.append(_problem(dict(one), where, document, model))
+        cause = one.get("ctx", {}).get("error")
+        if isinstance(cause, Misfits):
+            for path, what in cause.found:
+                where = _place(document, prefix, path)
+                problems.append(document.problem(where, f"{'.'.join(map(str, path))}: {what}"))
+        else:
+            where = _place(document, prefix, one["loc"])
+            problems.append(_problem(dict(one), where, document, model))
     return problems
+
+
+def _place(document: Document, prefix: Where, loc: Sequence[Key]) -> Where:
+    """Where `loc` stands: in the part at `prefix` if it goes deep enough there, otherwise in the file itself."""
+    inside, outside = _path_in(document.tree, prefix, loc), _path_in(document.tree, (), loc)
+    return inside if len(inside) - len(prefix) >= len(outside) else outside
 
 
 def _path_in(tree: Any, prefix: Where, loc: Sequence[Key]) -> Where:
@@ -73,9 +84,13 @@ def _inside(node: Any, key: Key) -> Any:
 
 def _problem(one: dict[str, Any], where: Where, document: Document, model: type[BaseModel]) -> Problem:
     kind, context, value = one["type"], one.get("ctx", {}), one.get("input")
-    name = str(where[-1]) if where else ""
+    name = ".".join(map(str, where[-2:] if where and isinstance(where[-1], int) else where[-1:]))
     here = f"'{name}': " if name else ""
     if kind == "extra_forbidden":
+        word = str(one["loc"][-1])
+        coming = _coming(model, one["loc"][:-1]).get(word)
+        if coming is not None:
+            return document.problem(where, f"'{word}' is not built yet: {coming}", "", True)
         known = _fields(model, one["loc"][:-1])
         owner = str(where[-2]) if len(where) > 1 else "a scenario"
         return document.problem(where, f"'{_short(name)}' is not a field of {owner}", _did_you_mean(name, known), True)
@@ -124,7 +139,17 @@ def _kind_of(value: Any) -> str:
 
 
 def _fields(model: Any, loc: Sequence[Key]) -> list[str]:
-    """The fields of the model that `loc` leads to, through options, lists and tagged unions."""
+    """The fields of the model that `loc` leads to."""
+    return sorted({name for found in _models_at(model, loc) for name in found.model_fields})
+
+
+def _coming(model: Any, loc: Sequence[Key]) -> dict[str, str]:
+    """The options planned for the model that `loc` leads to."""
+    return {name: why for found in _models_at(model, loc) for name, why in getattr(found, "not_yet", {}).items()}
+
+
+def _models_at(model: Any, loc: Sequence[Key]) -> list[type[BaseModel]]:
+    """The models that `loc` leads to, through options, lists and tagged unions."""
     for key in loc:
         models = _models(model)
         if isinstance(key, int):
@@ -137,7 +162,7 @@ def _fields(model: Any, loc: Sequence[Key]) -> list[str]:
         if owner is None:
             return []
         model = owner.model_fields[key].annotation
-    return sorted({name for m in _models(model) for name in m.model_fields})
+    return _models(model)
 
 
 def _tags(model: type[BaseModel]) -> tuple[str, ...]:

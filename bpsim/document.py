@@ -13,6 +13,7 @@ import yaml
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 40
 MAX_NODES = 50_000
+PLAIN_TAGS = {"map", "seq", "str", "int", "float", "bool", "null", "timestamp", "merge", "value"}
 
 Key = str | int
 Where = tuple[Key, ...]
@@ -56,9 +57,10 @@ class Document:
 
     def problem(self, where: Where, what: str, hint: str = "", at_key: bool = False) -> Problem:
         """A problem at `where`, or at the nearest part of it that stands in the file."""
-        for size in range(len(where), -1, -1):
-            if where[:size] in self.sets:
-                return Problem(0, 0, what, hint, f"--set {self.sets[where[:size]]}")
+        path = where[2:] if where[:1] == ("variants",) and where not in self.sets else where
+        for changed, assignment in self.sets.items():
+            if changed == path[: len(changed)] or (path and changed[: len(path)] == path):
+                return Problem(0, 0, what, hint, f"--set {assignment}")
         places = self.keys if at_key and where in self.keys else self.values
         while where and where not in places:
             where, places = where[:-1], self.values
@@ -90,8 +92,15 @@ class Document:
         last = where[-1]
         if isinstance(node, list) and not (isinstance(last, int) and last < len(node)):
             raise InvalidScenario([Problem(0, 0, f"the list has {len(node)} entries, numbered from 0", "", origin)])
-        node[last] = value
+        put(node, last, value)
         self.sets[where] = assignment
+
+
+def put(node: Any, key: Key, value: Any) -> None:
+    """Set an entry; another `kind` makes the rest of its mapping meaningless, so it goes."""
+    if key == "kind" and node.get("kind") != value:
+        node.clear()
+    node[key] = value
 
 
 @dataclass
@@ -126,8 +135,7 @@ class _Reader:
         self.values[where] = (node.start_mark.line + 1, node.start_mark.column + 1)
         if isinstance(node, yaml.ScalarNode):
             return self.scalar(node)
-        if not node.tag.startswith("tag:yaml.org,2002:"):
-            self.complain(node, f"the tag '{node.tag}' is not allowed", "write plain values")
+        self.refuse_tags(node)
         if isinstance(node, yaml.SequenceNode):
             return [self.build(item, (*where, index), depth + 1) for index, item in enumerate(node.value)]
         return self.mapping(node, where, depth)
@@ -147,9 +155,13 @@ class _Reader:
             tree[key] = self.build(value_node, path, depth + 1)
         return tree
 
-    def scalar(self, node: yaml.ScalarNode) -> Any:
-        if not node.tag.startswith("tag:yaml.org,2002:"):
+    def refuse_tags(self, node: yaml.Node) -> None:
+        """Only what YAML itself gives to plain values."""
+        if node.tag.removeprefix("tag:yaml.org,2002:") not in PLAIN_TAGS:
             self.complain(node, f"the tag '{_short(node.tag)}' is not allowed", "write plain values")
+
+    def scalar(self, node: yaml.ScalarNode) -> Any:
+        self.refuse_tags(node)
         text = node.value
         if node.style is not None:
             return text
@@ -204,15 +216,16 @@ def _text(path: Path, file: str) -> str:
         raise refuse("this is a folder, not a file")
     try:
         size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise refuse(f"{size:,} bytes is more than a scenario may have ({MAX_BYTES:,})")
-        return path.read_bytes().decode("utf-8-sig")
+        text = path.read_bytes()[: MAX_BYTES + 1].decode("utf-8-sig") if size <= MAX_BYTES else ""
     except FileNotFoundError:
         raise refuse("there is no such file", "`bpsim list` shows the scenarios that are shipped") from None
     except UnicodeDecodeError as error:
         raise refuse(f"not UTF-8 text (byte {error.start})") from None
     except (OSError, ValueError) as error:
         raise refuse(f"cannot be read: {error}") from None
+    if size > MAX_BYTES:
+        raise refuse(f"{size:,} bytes is more than a scenario may have ({MAX_BYTES:,})")
+    return text
 
 
 def _syntax_problem(error: yaml.YAMLError, file: str) -> Problem:

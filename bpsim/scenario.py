@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from bpsim.arrivals import Closed
 from bpsim.faults import Fault
 from bpsim.kernel.bound import Bound
-from bpsim.spec import Spec
+from bpsim.spec import Misfits, Spec
 from bpsim.tiers.api import ApiSpec
 from bpsim.tiers.broker import BrokerSpec
 from bpsim.tiers.client import ClientSpec
@@ -30,6 +30,7 @@ NEEDS = {
 """The tier that must stand before each; only Flink may be left out of the middle of the pipeline."""
 
 
+Misfit = tuple[tuple[str | int, ...], str]
 MAX_REQUESTS = 5e7
 """More requests than this in one run would not fit the memory of the machines people have."""
 
@@ -65,48 +66,46 @@ class Scenario(Spec):
             *self._times_at_odds(),
         ]
         if wrong:
-            raise ValueError(" | ".join(wrong))
+            raise Misfits(wrong)
         return self
 
-    def _missing_tiers(self) -> Iterator[str]:
+    def _missing_tiers(self) -> Iterator[Misfit]:
         for name, needs in NEEDS.items():
             for need in needs:
                 if getattr(self, name) is not None and getattr(self, need) is None:
-                    yield f"{name}: there is no {need} before it; a pipeline may end early but has no holes"
+                    yield (name,), f"there is no {need} before it; a pipeline may end early but has no holes"
 
-    def _faults_that_cannot_be(self) -> Iterator[str]:
+    def _faults_that_cannot_be(self) -> Iterator[Misfit]:
         for index, fault in enumerate(self.faults):
             if fault.target not in self.tiers:
                 have = ", ".join(self.tiers)
-                yield f"faults.{index}.target: there is no {fault.target} in this pipeline ({have})"
+                yield ("faults", index, "target"), f"there is no {fault.target} in this pipeline ({have})"
             if fault.at >= self.duration:
-                yield f"faults.{index}.at: the run ends at {self.duration:g} s, before this fault at {fault.at:g} s"
+                yield ("faults", index, "at"), f"the run ends at {self.duration:g} s, before this fault at {fault.at:g} s"
             if fault.target == "client" and isinstance(self.client.arrivals, Closed):
-                yield f"faults.{index}: a spike raises an arrival rate, and closed arrivals have none; add users instead"
+                yield ("faults", index), "a spike raises an arrival rate, and closed arrivals have none; add users instead"
 
-    def _buffers_too_small(self) -> Iterator[str]:
+    def _buffers_too_small(self) -> Iterator[Misfit]:
         size = self.client.record_size
         for path, bound in self.bounds.items():
             if path != "api.queue" and bound.in_records(size) < 1:
-                yield f"{path}: not one record of {size} bytes fits"
+                yield tuple(path.split(".")), f"not one record of {size} bytes fits"
         if self.broker is not None and self.broker.overflow == "hold_producer" and self.producer is not None:
             keep, batch = self.broker.retention.in_records(size), self.producer.batch.in_records(size)
             if keep < max(1, batch):
-                yield (
-                    f"broker.retention: holds {keep} records, and a whole batch of {max(1, batch)} (producer.batch) "
-                    "would never be let in"
-                )
+                held = f"holds {keep} records, and a whole batch of {max(1, batch)} (producer.batch) would never be let in"
+                yield ("broker", "retention"), held
         if self.api.heap is not None and self.api.heap < size:
-            yield f"api.heap: not one request of {size} bytes fits"
+            yield ("api", "heap"), f"not one request of {size} bytes fits"
 
-    def _times_at_odds(self) -> Iterator[str]:
+    def _times_at_odds(self) -> Iterator[Misfit]:
         timeout = self.client.timeout
         if timeout is not None and self.api.reject_time >= timeout:
-            yield f"api.reject_time: {self.api.reject_time:g} s is not below the client's timeout of {timeout:g} s"
+            yield ("api", "reject_time"), f"{self.api.reject_time:g} s is not below the client's timeout of {timeout:g} s"
         if not isinstance(self.client.arrivals, Closed):
             expected = self.client.arrivals.curve(self.faults, self.duration).total
             if expected > MAX_REQUESTS:
-                yield f"client.arrivals: {expected:.3g} requests in one run are more than {MAX_REQUESTS:.0e}"
+                yield ("client", "arrivals"), f"{expected:.3g} requests in one run are more than {MAX_REQUESTS:.0e}"
 
     @property
     def bounds(self) -> dict[str, Bound]:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from bpsim.claims import Claim, UnknownName, parse
 from bpsim.complaints import complaints
-from bpsim.document import Document, InvalidScenario, Problem, Where, read_document
+from bpsim.document import Document, InvalidScenario, Problem, Where, put, read_document
 from bpsim.metrics import METRICS
 from bpsim.scenario import Scenario
 from bpsim.spec import merged
@@ -74,7 +74,7 @@ def _set_again(tree: dict[str, Any], document: Document) -> dict[str, Any]:
             if isinstance(target, dict) and not isinstance(target.get(key), dict | list):
                 target[key] = {}
             target = target[key]
-        target[where[-1]] = source[where[-1]]
+        put(target, where[-1], source[where[-1]])
     return tree
 
 

@@ -1,0 +1,181 @@
+"""The commands as a user types them: what they print, their exit codes, and what they leave on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bpsim.scenario_file import load
+
+ROOT = Path(__file__).parents[1]
+TINY = """\
+question: A tiny one?
+duration: 3 s
+client:
+  arrivals: {kind: poisson, rate: 200/s}
+  timeout: 200 ms
+  retry: {kind: exponential, base: 10 ms, cap: 1 s}
+api:
+  workers: 4
+  service: {kind: exponential, mean: 10 ms}
+producer: {linger: 5 ms}
+broker: {}
+consumer: {}
+writer: {per_insert: 5 ms}
+faults:
+  - {kind: stall, target: api, at: 1 s, lasts: 0.5 s}
+variants:
+  a: {}
+  b: {client: {retry: {kind: none}}}
+expect:
+  - a.amplification > b.amplification
+"""
+
+
+def bpsim(*words: object, cwd: Path, **options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bpsim", *map(str, words)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=os.environ | options)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY)
+    return path
+
+
+def test_run_prints_a_table_and_leaves_the_files(tiny: Path) -> None:
+    done = bpsim("run", tiny, cwd=tiny.parent)
+    assert done.returncode == 0, done.stderr
+    assert "A tiny one?" in done.stdout
+    assert "attempts per request" in done.stdout
+    assert "pass  a.amplification > b.amplification" in done.stdout
+    assert done.stderr == ""
+    out = tiny.parent / "out" / "tiny"
+    names = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    tables = {f"{v}/{t}.parquet" for v in "ab" for t in ("requests", "attempts", "records", "hops", "marks")}
+    figures = {
+        f"figures/{name}.{kind}" for name in ("wave", "latency", "memory", "losses", "goodput") for kind in ("svg", "png")
+    }
+    files = {"summary.json", "timeseries.parquet", "scenario.yaml", "manifest.json", "a/result.json", "b/result.json"}
+    assert names == tables | figures | files
+    assert not list(tiny.parent.glob("out/.*")), "something temporary was left"
+
+
+def test_the_resolved_scenario_gives_the_same_run(tiny: Path) -> None:
+    first = json.loads(bpsim("run", tiny, "--no-figures", "--json", "--seed", 5, cwd=tiny.parent).stdout)
+    again = tiny.parent / "out" / "tiny" / "scenario.yaml"
+    second = json.loads(bpsim("run", again, "--no-figures", "--json", "--seed", 5, "--out", "again", cwd=tiny.parent).stdout)
+    prints = [{name: v["fingerprint"] for name, v in document["variants"].items()} for document in (first, second)]
+    assert prints[0] == prints[1]
+    assert load(again).expect[0].text == "a.amplification > b.amplification"
+
+
+def test_exit_codes(tiny: Path) -> None:
+    here = tiny.parent
+    assert bpsim("run", cwd=here).returncode == 2
+    assert bpsim("run", tiny, "--seed", "-1", cwd=here).returncode == 2
+    assert bpsim("run", tiny, "--variant", "c", cwd=here).returncode == 2
+    assert bpsim("run", "missing.yaml", cwd=here).returncode == 3
+    failing = bpsim("run", tiny, "--no-figures", "--set", "variants.b.client.retry.kind=immediate", cwd=here)
+    assert failing.returncode == 4
+    assert "FAIL  a.amplification > b.amplification" in failing.stdout
+    quiet = bpsim("run", tiny, "--no-figures", "--quiet", "--force", cwd=here)
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+
+
+def test_an_invalid_scenario_writes_nothing(tiny: Path) -> None:
+    tiny.write_text(TINY.replace("workers", "wrokers"))
+    done = bpsim("run", tiny, cwd=tiny.parent)
+    assert done.returncode == 3
+    assert "did you mean 'workers'?" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tiny.parent.iterdir()) == [tiny]
+
+
+def test_an_output_folder_is_never_overwritten_unasked(tiny: Path) -> None:
+    mine = tiny.parent / "out" / "tiny" / "mine.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("precious")
+    refused = bpsim("run", tiny, cwd=tiny.parent)
+    assert refused.returncode == 2
+    assert "--force" in refused.stderr
+    assert mine.read_text() == "precious"
+    assert bpsim("run", tiny, "--force", "--no-figures", cwd=tiny.parent).returncode == 0
+    assert not mine.exists()
+
+
+def test_a_failed_write_leaves_no_half_result(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bpsim.experiment import run_variants
+    from bpsim.output import write
+    from bpsim.result import Result
+
+    experiment = run_variants(load(tiny))
+    folder = tiny.parent / "kept"
+    folder.mkdir()
+    (folder / "old.txt").write_text("old")
+
+    def full(self: Result, where: Path) -> None:
+        (where / "half").write_text("half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Result, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        write(experiment, folder, ["bpsim"], lambda path: None, force=True)
+    assert [path.name for path in folder.iterdir()] == ["old.txt"]
+    assert sorted(path.name for path in tiny.parent.iterdir()) == ["kept", "tiny.yaml"]
+
+
+def test_an_interrupted_run_keeps_and_labels_what_was_done(tiny: Path) -> None:
+    command = [sys.executable, "-m", "bpsim", "run", str(tiny), "--set", "duration=2000 s", "--no-figures"]
+    process = subprocess.Popen(command, cwd=tiny.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(4)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "interrupted after" in errors
+    summary = json.loads((tiny.parent / "out" / "tiny" / "summary.json").read_text())
+    assert summary["interrupted"] is True
+    assert summary["claims"] == []
+    assert 0 < summary["variants"]["a"]["simulated_s"] < 2000
+
+
+def test_output_is_plain_where_the_terminal_is(tiny: Path) -> None:
+    done = bpsim("run", tiny, "--no-figures", cwd=tiny.parent, PYTHONIOENCODING="ascii", NO_COLOR="1")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
+    assert "\x1b" not in done.stdout
+
+
+def test_init_gives_a_scenario_that_runs_and_never_overwrites(tmp_path: Path) -> None:
+    assert bpsim("init", "new.yaml", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "new.yaml").read_text().startswith("# yaml-language-server: $schema=bpsim.schema.json")
+    assert bpsim("init", "new.yaml", cwd=tmp_path).returncode == 2
+    assert bpsim("run", "new.yaml", "--no-figures", cwd=tmp_path).returncode == 0
+
+
+def test_validate_predicts_the_utilisation(tmp_path: Path) -> None:
+    done = bpsim("validate", ROOT / "scenarios" / "death_spiral.yaml", cwd=tmp_path)
+    assert done.returncode == 0
+    lines = [line for line in done.stdout.splitlines() if " api " in line]
+    assert "78%" in lines[0] and "1,280/s" in lines[0]
+    assert "234%" in lines[1] and "overloaded" in lines[1]
+
+
+def test_list_walks_every_family(tmp_path: Path) -> None:
+    text = bpsim("list", cwd=tmp_path).stdout
+    for word in ("death_spiral", "poisson", "closed", "lognormal", "empirical", "exponential", "outage", "amplification"):
+        assert word in text
+
+
+def test_the_schema_knows_every_field(tmp_path: Path) -> None:
+    schema = json.loads(bpsim("schema", cwd=tmp_path).stdout)
+    assert {"question", "duration", "client", "api", "writer", "faults", "variants", "expect"} <= schema["properties"].keys()
+    assert "max_block" in schema["$defs"]["ProducerSpec"]["properties"]
