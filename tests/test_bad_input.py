@@ -58,7 +58,7 @@ def test_the_good_scenario_is_good(tmp_path: Path) -> None:
          "deadline-aware dequeue come with overload control (issue 3)"),
         ("question: What?", "question: What?\nduration: 3 s",
          "x.yaml:3:1: 'duration' stands here a second time; the first is in line 2"),
-        ("factor: 3", "factor: .nan", "x.yaml:11:63: 'factor': a number is needed, not '.nan'"),
+        ("factor: 3", "factor: .nan", "x.yaml:11:64: 'factor': a number is needed, not '.nan'"),
     ],
 )  # fmt: skip
 def test_a_problem_has_a_place_and_a_way_out(tmp_path: Path, old: str, new: str, line: str) -> None:
