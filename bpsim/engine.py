@@ -38,6 +38,10 @@ def triples(flat: array[float]) -> Column:
     return np.frombuffer(flat, dtype=np.float64).reshape(-1, 3)
 
 
+class Standstill(AssertionError):
+    """Nothing is left to happen, yet records wait: somebody was not told. A bug in the model."""
+
+
 class Simulation:
     """A run that can be advanced in steps. `run` does it in one."""
 
@@ -136,6 +140,16 @@ class Simulation:
             finally:
                 gc.enable()
             self._wall += perf_counter() - start
+            self._look_for_a_standstill()
+
+    def _look_for_a_standstill(self) -> None:
+        if not self.front.idle or not self.clock.nothing_scheduled:
+            return
+        places = {name: len(tier.unfinished()) for name, tier in self._tiers_with_rows().items()}
+        names = [*places, "the end"]
+        waits = [f"{name} ({count}) for {names[i + 1]}" for i, (name, count) in enumerate(places.items()) if count]
+        if self.scenario.consumer is not None and waits:
+            raise Standstill(f"at {self.now:g} s no event is left, yet there wait: {', '.join(waits)}")
 
     def result(self) -> Result:
         """The tables as they stand now; the ledger is checked. Raises `LedgerError` when it does not balance."""

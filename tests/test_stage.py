@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bpsim.engine import run
+from bpsim.engine import Simulation, Standstill, run
 from bpsim.kernel.buffer import Buffer, Sink
 from bpsim.kernel.clock import Clock
 from bpsim.kernel.servers import TimedServers
@@ -131,3 +131,14 @@ def test_flink_rows_are_records() -> None:
     assert (hops["count"][hops["tier"] == TIERS.index("flink")] >= 1).all()
     begun = (hops["tier"] == TIERS.index("flink")) & ~np.isnan(hops["started_s"])
     assert (hops["count"][begun] == 1).all()
+
+
+def test_a_standstill_says_who_waits_for_whom() -> None:
+    tiers = {"producer": {}, "broker": {}, "consumer": {}, "flink": {"service": 0.001}, "writer": {"connections": 1}}
+    arrivals = {"kind": "piecewise", "points": [{"at": 0.0, "rate": 100}, {"at": 1.0, "rate": 1e-6}]}
+    simulation = Simulation(station(arrivals, 0.001, 60.0, 10, tiers=tiers), 1)
+    simulation.advance(0.5)
+    assert simulation.writer is not None
+    simulation.writer.inbox.on_item = lambda: None
+    with pytest.raises(Standstill, match=r"yet there wait: writer \(\d+\) for the end"):
+        simulation.advance(60.0)

@@ -45,6 +45,11 @@ class Clock(simpy.Environment):
         self.events += 1
         super().step()
 
+    @property
+    def nothing_scheduled(self) -> bool:
+        """Whether the calendar holds nothing but entries that were called off."""
+        return not any(event.callbacks for _, _, _, event in self._queue)
+
     def call_at(self, time: float, action: Callable[[], None], priority: Any = NORMAL) -> Event:
         """Have `action` called at `time`; returns the SimPy event, whose `callbacks` may be emptied to call it off."""
         event = Event(self)

@@ -81,6 +81,12 @@ class Front:
                     due = self._due = self._next_due()
         self.events += events
 
+    @property
+    def idle(self) -> bool:
+        """Whether the lane has nothing left to do."""
+        waiting = self.client.orbit or self.api.servers.ongoing or self.clock.small
+        return not waiting and self._next_arrival == inf and self._due == inf
+
     def _next_due(self) -> float:
         """When the first attempt that is still pending will time out."""
         client, oldest = self.client, self._oldest
