@@ -216,7 +216,7 @@ class Simulation:
             "attempt": attempt,
             "request": attempts["request"][attempt],
             "produced_s": np.array(producer.produced if producer else [], dtype=np.float64),
-            "size_bytes": np.full(len(attempt), self.scenario.client.record_size, dtype=np.int64),
+            "size_bytes": np.broadcast_to(np.int64(self.scenario.client.record_size), len(attempt)),
             "fate": place_records(len(attempt), self._places()),
             "ended_s": ended,
         }

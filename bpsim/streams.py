@@ -11,6 +11,7 @@ import zlib
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,11 @@ def on_grid(seconds: Floats) -> Floats:
 def to_grid(seconds: float) -> float:
     """One time rounded to the grid."""
     return round(seconds * GRID) / GRID
+
+
+def column(values: array[float] | array[int] | bytearray, count: int, dtype: Any = np.float64) -> NDArray[Any]:
+    """The first `count` of `values` as a column of its own, copied once."""
+    return np.frombuffer(values, dtype=dtype)[:count].copy()
 
 
 @dataclass(frozen=True)

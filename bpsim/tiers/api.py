@@ -18,7 +18,7 @@ from bpsim.kernel.clock import Alarm, Clock
 from bpsim.kernel.servers import Servers
 from bpsim.result import Outcome, Table, Work
 from bpsim.spec import Spec
-from bpsim.streams import AttemptDraws, Streams, to_grid
+from bpsim.streams import AttemptDraws, Streams, column, to_grid
 from bpsim.tiers.client import PENDING, Client
 from bpsim.tiers.producer import Producer, ProducerSpec
 from bpsim.units import Bytes, Seconds
@@ -267,14 +267,14 @@ class Api:
     def columns(self) -> Table:
         """The API's columns of the `attempts` table."""
         n = self.client.count
-        admitted = np.array(self.client.sent, dtype=np.float64)
-        work = np.frombuffer(bytes(self.client.work[:n]), dtype=np.uint8)
+        admitted = column(self.client.sent, n)
+        work = column(self.client.work, n, np.uint8)
         admitted[(work == TURNED_AWAY) | (work == LEFT) | (work == int(Work.OUTSIDE))] = np.nan
         for attempt, moment in self.admitted.items():
             admitted[attempt] = moment
         return {
             "admitted_s": admitted,
-            "started_s": np.array(self.started[:n], dtype=np.float64),
-            "served_s": np.array(self.served[:n], dtype=np.float64),
-            "freed_s": np.array(self.freed[:n], dtype=np.float64),
+            "started_s": column(self.started, n),
+            "served_s": column(self.served, n),
+            "freed_s": column(self.freed, n),
         }

@@ -16,7 +16,7 @@ from bpsim.kernel.clock import Clock
 from bpsim.result import Outcome, Table, Work
 from bpsim.retry import NoRetry, Retry
 from bpsim.spec import Spec
-from bpsim.streams import AttemptDraws, Draws, Floats, Streams, to_grid
+from bpsim.streams import AttemptDraws, Draws, Floats, Streams, column, to_grid
 from bpsim.units import Bytes, PositiveSeconds
 
 
@@ -66,8 +66,9 @@ class Client:
         """Attempts sent."""
         self._add_request, self._add_number, self._add_sent = self.request.append, self.number.append, self.sent.append
         self.born = array("d")
-        """Intended first send of each request."""
+        """When each request of a closed user was meant to be sent."""
         self.arrivals: Floats = np.zeros(0)
+        """When each open request is meant to be sent."""
         self._waits = [to_grid(spec.retry.wait(number)) for number in range(spec.retry.max_attempts - 1)]
         self._jitter = AttemptDraws(streams, "client.jitter", lambda rng, n: rng.random(n)) if spec.retry.jittered else None
         self._think: Draws | None = None
@@ -78,7 +79,6 @@ class Client:
                 self._think_again(0.0)
         else:
             self.arrivals = spec.arrivals.times(streams.rng("client.arrivals"), faults, duration)
-            self.born.frombytes(self.arrivals.tobytes())
 
     def sign(self, now: float, request: int, number: int) -> int:
         """Enter a new attempt into the columns; returns its row."""
@@ -92,8 +92,8 @@ class Client:
         return attempt
 
     def _grow(self) -> None:
-        for column in self.columns:
-            column.frombytes(NANS)
+        for times in self.columns:
+            times.frombytes(NANS)
         self.outcome.extend(bytes(BLOCK))
         self.work.extend(bytes(BLOCK))
 
@@ -143,29 +143,29 @@ class Client:
         """The `requests` table. A request has ended when its last attempt has and no other is to come."""
         n, count = self.requests, self.count
         request = np.frombuffer(self.request, dtype=np.int32)
-        last = np.full(n, -1, dtype=np.int64)
-        last[request] = np.arange(count)
+        last = np.full(n, -1, dtype=np.int32)
+        last[request] = np.arange(count, dtype=np.int32)
         outcome = np.frombuffer(self.outcome, dtype=np.uint8)[last]
         ended = np.frombuffer(self.ended, dtype=np.float64)[last]
         to_come = np.array([row for _, row, _ in self.orbit if row != NEW_REQUEST], dtype=np.int64)
         outcome[to_come] = PENDING
         ended[to_come] = nan
         return {
-            "born_s": np.array(self.born[:n], dtype=np.float64),
+            "born_s": self.arrivals[:n] if self._think is None else column(self.born, n),
             "ended_s": ended,
             "outcome": outcome,
             "attempts": np.bincount(request, minlength=n),
-            "size_bytes": np.full(n, self.spec.record_size, dtype=np.int64),
+            "size_bytes": np.broadcast_to(np.int64(self.spec.record_size), n),
         }
 
     def attempt_table(self) -> Table:
         """The client's columns of the `attempts` table."""
         n = self.count
         return {
-            "request": np.array(self.request, dtype=np.int32),
-            "number": np.array(self.number, dtype=np.int16),
-            "sent_s": np.array(self.sent, dtype=np.float64),
-            "ended_s": np.array(self.ended[:n], dtype=np.float64),
-            "outcome": np.frombuffer(bytes(self.outcome[:n]), dtype=np.uint8),
-            "work": np.frombuffer(bytes(self.work[:n]), dtype=np.uint8),
+            "request": column(self.request, n, np.int32),
+            "number": column(self.number, n, np.int16),
+            "sent_s": column(self.sent, n),
+            "ended_s": column(self.ended, n),
+            "outcome": column(self.outcome, n, np.uint8),
+            "work": column(self.work, n, np.uint8),
         }
