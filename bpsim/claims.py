@@ -1,6 +1,7 @@
 """Claims: `expect:` lines such as `naive.after_goodput_per_s < 0.1 * naive.after_offered_per_s`.
 
 Python's grammar, parsed and walked over a short list of allowed nodes; nothing is ever evaluated as code.
+A comparison with NaN fails; `isnan(naive.recovery_time_s)`, alone or after `not`, asks for one.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ class Verdict:
     claim: str
     passed: bool
     values: dict[str, float]
+    note: str = ""
+    """Which values are NaN, where that is why the claim fails."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Claim:
     """A parsed claim."""
 
     text: str
-    tree: ast.Compare
+    tree: ast.expr
 
     @property
     def names(self) -> list[tuple[str | None, str]]:
@@ -82,19 +85,17 @@ class Claim:
         """Hold the claim against each variant's summary. A comparison with NaN (it never happened) fails."""
         values: dict[str, float] = {}
 
-        def value(node: ast.expr) -> float:
-            return _value(node, lambda variant, metric: look_up(variant, metric))
-
         def look_up(variant: str | None, metric: str) -> float:
             name = variant if variant is not None else next(iter(summaries))
             found = float(summaries[name][metric])
             values[f"{variant}.{metric}" if variant else metric] = found
             return found
 
-        terms = [value(node) for node in (self.tree.left, *self.tree.comparators)]
-        pairs = zip(terms, self.tree.ops, terms[1:], strict=False)
-        holds = [not (isnan(a) or isnan(b)) and COMPARISONS[type(op)](a, b) for a, op, b in pairs]
-        return Verdict(self.text, all(holds), values)
+        passed, undefined = _holds(self.tree, look_up)
+        missing = [name for name, value in values.items() if isnan(value)]
+        if passed or not undefined:
+            return Verdict(self.text, passed, values)
+        return Verdict(self.text, passed, values, f"{' and '.join(missing)} is NaN" if missing else "a division by 0")
 
 
 def parse(text: str) -> Claim:
@@ -103,16 +104,31 @@ def parse(text: str) -> Claim:
         raise ValueError("longer than 500 characters")
     try:
         tree = ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ValueError(f"{getattr(error, 'msg', error)}: '{text}'") from None
-    if not isinstance(tree, ast.Compare):
-        raise ValueError(f"'{text}' compares nothing; write for example 'naive.amplification > 3'")
-    if any(type(op) not in COMPARISONS for op in tree.ops):
-        raise ValueError("compare with <, <=, >, >=, == or !=")
-    claim = Claim(text, tree)
-    for node in (tree.left, *tree.comparators):
-        _value(node, lambda variant, metric: 1.0)
-    return claim
+        _holds(tree, lambda variant, metric: 1.0)
+    except SyntaxError as error:
+        raise ValueError(f"{error.msg}: '{text}'") from None
+    except (RecursionError, MemoryError):
+        raise ValueError("nested too deeply") from None
+    except OverflowError:
+        raise ValueError("a number is too large") from None
+    return Claim(text, tree)
+
+
+def _holds(node: ast.expr, look_up: Callable[[str | None, str], float]) -> tuple[bool, bool]:
+    """Whether the claim holds, and whether a comparison met a NaN."""
+    match node:
+        case ast.UnaryOp(op=ast.Not(), operand=ast.Call(func=ast.Name(id="isnan")) as test):
+            return not _holds(test, look_up)[0], False
+        case ast.Call(func=ast.Name(id="isnan"), args=[one], keywords=[]):
+            return isnan(_value(one, look_up)), False
+        case ast.Compare(left=left, ops=ops, comparators=others):
+            if any(type(op) not in COMPARISONS for op in ops):
+                raise ValueError("compare with <, <=, >, >=, == or !=")
+            terms = [_value(term, look_up) for term in (left, *others)]
+            pairs = zip(terms, ops, terms[1:], strict=False)
+            undefined = any(map(isnan, terms))
+            return not undefined and all(COMPARISONS[type(op)](a, b) for a, op, b in pairs), undefined
+    raise ValueError(f"'{_source(node)}' compares nothing; write for example 'naive.amplification > 3'")
 
 
 def _value(node: ast.expr, look_up: Callable[[str | None, str], float]) -> float:
@@ -133,12 +149,17 @@ def _value(node: ast.expr, look_up: Callable[[str | None, str], float]) -> float
             return ARITHMETIC[type(op)](_value(left, look_up), _value(right, look_up))
         case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in FUNCTIONS and args:
             terms = [_value(arg, look_up) for arg in args]
-            return (
-                nan
-                if any(map(isnan, terms))
-                else float(FUNCTIONS[name](*terms) if len(terms) > 1 or name == "abs" else terms[0])
-            )
-    raise ValueError(f"'{ast.unparse(node)}' is not allowed; there are numbers, variant.metric, + - * /, min, max, abs")
+            if name == "abs" and len(terms) > 1:
+                raise ValueError("abs takes one number")
+            if any(map(isnan, terms)):
+                return nan
+            return float(FUNCTIONS[name](*terms)) if name == "abs" or len(terms) > 1 else terms[0]
+    raise ValueError(f"'{_source(node)}' is not allowed; there are numbers, variant.metric, + - * /, min, max, abs, isnan")
+
+
+def _source(node: ast.expr) -> str:
+    text = ast.unparse(node)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _quantity(text: str) -> float:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
-from collections.abc import Callable
-from math import isfinite
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,36 @@ import yaml
 
 from bpsim.experiment import Experiment
 from bpsim.metrics import ledger, timeseries
-from bpsim.units import format_seconds
+from bpsim.result import Result
+from bpsim.scenario import Scenario
+from bpsim.units import format_rate, format_seconds
+from bpsim.utilisation import predicted
 
 SCHEMA_VERSION = 1
 
 
 class OutputExists(FileExistsError):
     """The output folder is there already and may not be replaced."""
+
+
+def check_free(folder: Path, force: bool = False) -> None:
+    """Raises `OutputExists` when `folder` is taken, and `OSError` when nothing can be made there.
+
+    `force` frees an empty folder and an earlier output (it has `manifest.json`), never anything else: a mistyped
+    `--out` must not cost anybody their work.
+    """
+    if os.path.lexists(folder):
+        if not force:
+            raise OutputExists(f"{folder} exists already; choose another --out, or --force to replace it")
+        if not folder.is_dir() or (any(folder.iterdir()) and not (folder / "manifest.json").is_file()):
+            raise OutputExists(f"{folder} is not an output of bpsim, so --force does not replace it; choose another --out")
+    above = folder.resolve().parent
+    while not above.exists():
+        above = above.parent
+    if not above.is_dir():
+        raise NotADirectoryError(f"{above} is not a folder")
+    if not os.access(above, os.W_OK):
+        raise PermissionError(f"{above} may not be written to")
 
 
 def summary_document(experiment: Experiment) -> dict[str, Any]:
@@ -37,6 +62,7 @@ def summary_document(experiment: Experiment) -> dict[str, Any]:
         ],
         "variants": {
             name: {
+                "duration_s": result.duration_s,
                 "simulated_s": result.ended_s,
                 "metrics": _plain(experiment.summaries[name]),
                 "ledger": ledger(result),
@@ -54,34 +80,50 @@ def _plain(values: dict[str, float]) -> dict[str, float | str | None]:
 def write(experiment: Experiment, folder: Path, command: list[str], draw: Callable[[Path], None], force: bool = False) -> None:
     """Write everything about `experiment` to `folder`; `draw` adds the figures.
 
-    Raises `OutputExists` when the folder is there and `force` is not given, and `OSError` when writing fails; in both
-    cases nothing is left behind and an older folder is untouched.
+    `force` replaces whatever folder is there: ask `check_free` first whether that is an output. Raises `OutputExists`
+    without `force`, and whatever writing or drawing raises; then nothing is left behind and an older folder is untouched.
     """
-    if folder.exists() and not force:
-        raise OutputExists(str(folder))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    if not force:
+        check_free(folder)
+    folder = folder.resolve()
+    missing = [parent for parent in folder.parents if not parent.exists()]  # innermost first
+    aside: Path | None = None
     try:
-        _write_into(experiment, aside, command)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        _write_into(experiment, aside)
         draw(aside / "figures")
         _write_manifest(experiment, aside, command)
         aside.chmod(0o755)
-        if folder.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
-            folder.rename(old / folder.name)
-            aside.rename(folder)
-            shutil.rmtree(old)
-        else:
-            aside.rename(folder)
+        _put_in_place(aside, folder)
     except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
+        if aside is not None:
+            shutil.rmtree(aside, ignore_errors=True)
+        for parent in missing:
+            with suppress(OSError):
+                parent.rmdir()
         raise
 
 
-def _write_into(experiment: Experiment, folder: Path, command: list[str]) -> None:
+def _put_in_place(aside: Path, folder: Path) -> None:
+    """Rename; an older folder goes only when the new one stands in its place, and comes back if it cannot."""
+    if not folder.exists():
+        aside.rename(folder)
+        return
+    old = aside.with_name(f"{aside.name}.old")
+    folder.rename(old)
+    try:
+        aside.rename(folder)
+    except BaseException:
+        old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_into(experiment: Experiment, folder: Path) -> None:
     import pandas as pd
 
-    text = json.dumps(summary_document(experiment), indent=1)
+    text = json.dumps(summary_document(experiment), indent=1, allow_nan=False)
     (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
     (folder / "scenario.yaml").write_text(resolved(experiment), encoding="utf-8")
     (folder / "figures").mkdir()
@@ -92,7 +134,8 @@ def _write_into(experiment: Experiment, folder: Path, command: list[str]) -> Non
         frame = pd.DataFrame(timeseries(result))
         frame.insert(0, "variant", name)
         series.append(frame)
-    pd.concat(series).to_parquet(folder / "timeseries.parquet", index=False)
+    if series:
+        pd.concat(series).to_parquet(folder / "timeseries.parquet", index=False)
 
 
 def resolved(experiment: Experiment) -> str:
@@ -117,7 +160,7 @@ def _write_manifest(experiment: Experiment, folder: Path, command: list[str]) ->
         "command": command,
         "seed": experiment.seed,
         "interrupted": experiment.interrupted,
-        "runs": {name: result.provenance for name, result in experiment.results.items()},
+        "runs": {name: result.provenance | {"fingerprint": result.fingerprint} for name, result in experiment.results.items()},
         "files": {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
@@ -127,21 +170,56 @@ def warnings(experiment: Experiment) -> list[str]:
     """What a reader must know before believing the numbers."""
     found = []
     for name, result in experiment.results.items():
-        values = experiment.summaries[name]
         if result.ended_s < result.duration_s:
             done, whole = format_seconds(result.ended_s), format_seconds(result.duration_s)
             found.append(f"{name}: interrupted after {done} of {whole}; every number is about that part only")
-        found += _too_short(name, values, result.ended_s)
+        else:
+            found += _too_short(name, experiment.file.variants[name], result)
     return found
 
 
-def _too_short(name: str, values: dict[str, float], ended_s: float) -> list[str]:
-    """A run that ends with work still inside has not shown how it ends."""
-    inside, delivered = values["still_inside"], values["delivered"]
-    if not delivered or inside < 0.02 * delivered:
-        return []
-    rate = delivered / ended_s
-    return [
-        f"{name}: {inside:,.0f} records were still on their way at the end, {format_seconds(inside / rate)} of work; "
-        "a longer `duration` shows whether they arrive"
-    ]
+def _too_short(name: str, scenario: Scenario, result: Result) -> list[str]:
+    """A run that ends with a backlog has not shown how it ends: backlog / spare capacity is the time it lacks."""
+    worst, message = max(1.0, 0.01 * result.duration_s), ""
+    for tier, what, backlog, coming, capacity in _backlogs(scenario, result):
+        work_s = backlog / capacity if capacity else inf if backlog else 0.0
+        if work_s <= worst:
+            continue
+        worst = work_s
+        message = f"{name}: {backlog:,.0f} {what} were waiting for the {tier} when the run ended"
+        if coming < capacity:
+            lacking = format_seconds(backlog / (capacity - coming))
+            message += f"; clearing them takes about {lacking} more: a longer `duration` shows how it ends"
+        else:
+            message += f", and {format_rate(coming)} still meet a capacity of {format_rate(capacity)}: they never clear"
+    return [message] if message else []
+
+
+def _backlogs(scenario: Scenario, result: Result) -> Iterator[tuple[str, str, int, float, float]]:
+    """Per tier at the end: its name, what waits, how many, how many a second still come, and how many it can do.
+
+    What comes is measured over the last tenth of the run, retries included; each tier lets through what it can.
+    """
+    lines = ledger(result)
+    tail = 0.1 * result.ended_s
+    coming = int((result.tables["attempts"]["sent_s"] > result.ended_s - tail).sum()) / tail
+    for load in predicted(scenario):
+        if load.end_s < scenario.duration:
+            continue
+        if load.tier == "api":
+            yield "API", "attempts", lines["work"]["inside"], coming, load.capacity_per_s
+        else:
+            waiting = sum(lines["records"][place] for place in _UP_TO[load.tier])
+            yield load.tier, "records", waiting, coming, load.capacity_per_s
+        coming = min(coming, load.capacity_per_s)
+
+
+_PLACES = ("in_producer", "in_broker", "in_consumer", "in_flink", "in_writer")
+_UP_TO = {
+    "producer": _PLACES[:1],
+    "broker": _PLACES[:1],
+    "consumer": _PLACES[1:3],
+    "flink": _PLACES[1:4],
+    "writer": _PLACES[1:5],
+}
+"""Where the records are that a tier has still to do."""

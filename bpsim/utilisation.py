@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+from math import inf
 
 from bpsim.arrivals import Closed
 from bpsim.faults import conditions, turning_points
@@ -24,28 +25,46 @@ class Load:
     @property
     def utilisation(self) -> float:
         """λ / (c·μ); infinite when nothing gets done."""
-        return self.arrivals_per_s / self.capacity_per_s if self.capacity_per_s else float("inf")
+        return self.arrivals_per_s / self.capacity_per_s if self.capacity_per_s else inf
 
 
-def capacities(scenario: Scenario) -> dict[str, float]:
-    """Records (or requests) per second that each tier can do at full speed; a tier without a limit is left out."""
-    found = {}
-    api, size = scenario.api, scenario.client.record_size
-    if api.service.mean > 0:
-        found["api"] = api.workers / api.service.mean
-    if scenario.broker is not None and scenario.broker.throughput is not None:
-        found["broker"] = scenario.broker.partitions * scenario.broker.throughput / size
-    if scenario.consumer is not None:
-        polls = scenario.consumer.fetch_latency.mean / scenario.consumer.max_poll_records
-        if polls + scenario.consumer.service.mean > 0:
-            found["consumer"] = 1 / (polls + scenario.consumer.service.mean)
-    if scenario.flink is not None and scenario.flink.service.mean > 0:
-        found["flink"] = scenario.flink.parallelism / scenario.flink.service.mean
-    if scenario.writer is not None:
-        rows = min(scenario.writer.batch_rows, scenario.writer.buffer.in_records(size))
-        insert = scenario.writer.per_insert.mean + rows * scenario.writer.per_row.mean
-        if insert > 0:
-            found["writer"] = scenario.writer.connections * rows / insert
+def capacities(scenario: Scenario, now: float | None = None) -> dict[str, float]:
+    """Records (or requests) per second that each tier can do with full batches: at full speed, or under the faults of
+    the moment `now`. A tier without a limit is left out."""
+    busy = _seconds_per_record(scenario, lambda tier: 1.0 if now is None else _speed(scenario, tier, now))
+    return {tier: 1 / seconds for tier, seconds in busy.items() if seconds > 0}
+
+
+def _speed(scenario: Scenario, tier: str, now: float) -> float:
+    return conditions(scenario.faults, tier, now).speed
+
+
+def _seconds_per_record(scenario: Scenario, speed: Callable[[str], float]) -> dict[str, float]:
+    """E[S] / c of each tier; infinite while it stands still."""
+
+    def at_speed(tier: str, work: float) -> float:
+        return work / speed(tier) if speed(tier) else inf if work else 0.0
+
+    api, producer, broker = scenario.api, scenario.producer, scenario.broker
+    consumer, flink, writer, size = scenario.consumer, scenario.flink, scenario.writer, scenario.client.record_size
+    found = {"api": at_speed("api", api.service.mean)}
+    if broker is not None and producer is not None:
+        append = size / broker.throughput if broker.throughput else 0.0
+        batch = max(1, min(producer.batch.in_records(size), producer.buffer.in_records(size)))
+        acked = at_speed("broker", broker.ack_latency.mean + batch * append)
+        found["api"] += at_speed("broker", broker.ack_latency.mean + append) if api.reply == "on_ack" else 0.0
+        found["producer"] = acked / batch / producer.max_in_flight
+        found["broker"] = at_speed("broker", append) / broker.partitions
+    found["api"] /= api.workers
+    if consumer is not None:
+        found["consumer"] = at_speed("consumer", consumer.fetch_latency.mean / consumer.max_poll_records)
+        found["consumer"] += at_speed("consumer", consumer.service.mean)
+    if flink is not None:
+        found["flink"] = at_speed("flink", flink.service.mean) / flink.parallelism
+    if writer is not None:
+        rows = max(1, min(writer.batch_rows, writer.buffer.in_records(size)))
+        insert = at_speed("writer", writer.per_insert.mean + rows * writer.per_row.mean)
+        found["writer"] = insert / rows / writer.connections
     return found
 
 
@@ -58,11 +77,11 @@ def predicted(scenario: Scenario) -> Iterator[Load]:
     if not isinstance(arrivals, Closed):
         moments |= {m for m in arrivals.corners() if m < scenario.duration}
     times = sorted(moments)
-    for begin, end in itertools.pairwise(times):
+    for begin, end in pairwise(times):
         rate = _rate(scenario, begin, end)
-        for tier, capacity in capacities(scenario).items():
-            yield Load(tier, begin, end, rate, capacity * conditions(scenario.faults, tier, begin).speed)
-            rate = min(rate, capacity * conditions(scenario.faults, tier, begin).speed)
+        for tier, capacity in capacities(scenario, begin).items():
+            yield Load(tier, begin, end, rate, capacity)
+            rate = min(rate, capacity)
 
 
 def _rate(scenario: Scenario, begin: float, end: float) -> float:
@@ -72,3 +91,15 @@ def _rate(scenario: Scenario, begin: float, end: float) -> float:
         return arrivals.users / max(arrivals.think.mean + scenario.api.service.mean, 1e-9)
     load = conditions(scenario.faults, "client", begin).load
     return (arrivals.rate_at(begin) + arrivals.rate_before(end)) / 2 * load
+
+
+def with_every_retry(scenario: Scenario) -> Load | None:
+    """What the narrowest tier that a caller waits for would face at full speed if every attempt failed and was tried
+    again: a full retry storm. None without retries, or when users wait for their reply (closed arrivals)."""
+    attempts = scenario.client.retry.max_attempts
+    found = {tier: capacity for tier, capacity in capacities(scenario).items() if tier in ("api", "producer")}
+    if attempts == 1 or isinstance(scenario.client.arrivals, Closed) or not found:
+        return None
+    narrowest = min(found, key=lambda tier: found[tier])
+    highest = max(_rate(scenario, load.begin_s, load.end_s) for load in predicted(scenario))
+    return Load(narrowest, 0.0, scenario.duration, highest * attempts, found[narrowest])

@@ -19,7 +19,7 @@ TINY = """\
 question: A tiny one?
 duration: 3 s
 client:
-  arrivals: {kind: poisson, rate: 200/s}
+  arrivals: {kind: poisson, rate: 50/s}
   timeout: 200 ms
   retry: {kind: exponential, base: 10 ms, cap: 1 s}
 api:
@@ -107,9 +107,13 @@ def test_an_output_folder_is_never_overwritten_unasked(tiny: Path) -> None:
     refused = bpsim("run", tiny, cwd=tiny.parent)
     assert refused.returncode == 2
     assert "--force" in refused.stderr
+    foreign = bpsim("run", tiny, "--force", cwd=tiny.parent)
+    assert foreign.returncode == 2, "a folder that bpsim did not write is not replaced even with --force"
     assert mine.read_text() == "precious"
-    assert bpsim("run", tiny, "--force", "--no-figures", cwd=tiny.parent).returncode == 0
-    assert not mine.exists()
+    assert bpsim("run", tiny, "--out", "other", "--no-figures", cwd=tiny.parent).returncode == 0
+    before = (tiny.parent / "other" / "manifest.json").stat().st_mtime_ns
+    assert bpsim("run", tiny, "--out", "other", "--no-figures", "--force", cwd=tiny.parent).returncode == 0
+    assert (tiny.parent / "other" / "manifest.json").stat().st_mtime_ns > before
 
 
 def test_a_failed_write_leaves_no_half_result(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,9 +168,9 @@ def test_init_gives_a_scenario_that_runs_and_never_overwrites(tmp_path: Path) ->
 def test_validate_predicts_the_utilisation(tmp_path: Path) -> None:
     done = bpsim("validate", ROOT / "scenarios" / "death_spiral.yaml", cwd=tmp_path)
     assert done.returncode == 0
-    lines = [line for line in done.stdout.splitlines() if " api " in line]
-    assert "78%" in lines[0] and "1,280/s" in lines[0]
-    assert "234%" in lines[1] and "overloaded" in lines[1]
+    api = next(line for line in done.stdout.splitlines() if line.startswith("api"))
+    assert api.split() == ["api", "78%", "234%", "78%", "1,280/s"]
+    assert "api is overloaded 60 s to 90 s" in done.stdout
 
 
 def test_list_walks_every_family(tmp_path: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
+import signal
 import sys
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from types import FrameType
+from typing import Annotated, NoReturn, TextIO
 
 import typer
 
@@ -26,17 +29,29 @@ app = typer.Typer(
     help="When one stage of a data pipeline slows down, who feels it, when, and what is lost?",
     no_args_is_help=True,
     add_completion=False,
+    epilog="Start with: bpsim run death_spiral. Exit codes: 0 well, 2 usage, 3 invalid scenario, 4 a claim failed, "
+    "5 aborted, 130 interrupted.",
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
-Scenario = Annotated[Path, typer.Argument(help="Scenario file (YAML), or the name of a shipped one.", show_default=False)]
-Sets = Annotated[list[str], typer.Option("--set", metavar="PATH=VALUE", help="Change the scenario: client.retry.kind=none.")]
+Scenario = Annotated[
+    Path,
+    typer.Argument(metavar="SCENARIO", help="Scenario file (YAML), or the name of a shipped one.", show_default=False),
+]
+Sets = Annotated[
+    list[str], typer.Option("--set", metavar="PATH=VALUE", help="Change the scenario: client.timeout=2s (repeatable).")
+]
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Print `text`; unlike `typer.echo` in the encoding the terminal asks for, even if that is ASCII."""
+    print(text, file=stream or sys.stdout, flush=True)
 
 
 def fail(message: str, code: Exit) -> NoReturn:
     """Say `message` on stderr and leave."""
-    typer.echo(message, err=True)
+    say(message, sys.stderr)
     raise typer.Exit(code)
 
 
@@ -44,13 +59,15 @@ def _show_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        typer.echo(f"bpsim {version('bpsim')}")
+        say(f"bpsim {version('bpsim')}")
         raise typer.Exit
 
 
 @app.callback()
 def _options(
-    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     pass
 
@@ -58,17 +75,20 @@ def _options(
 @app.command()
 def run(
     scenario: Scenario,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of every random stream.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of every random stream.")] = 1,
     set_: Sets = [],  # noqa: B006
-    out: Annotated[Path | None, typer.Option(help="Output folder.", show_default="out/<scenario>")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing output folder.")] = False,
-    variant: Annotated[list[str], typer.Option(help="Run only this variant (repeatable).")] = [],  # noqa: B006
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Output folder.", show_default="out/SCENARIO")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier output in that folder.")] = False,
+    variant: Annotated[list[str], typer.Option(metavar="NAME", help="Run only this variant (repeatable).")] = [],  # noqa: B006
     as_json: Annotated[bool, typer.Option("--json", help="Print summary.json and nothing else.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but warnings and errors.")] = False,
     figures: Annotated[bool, typer.Option(help="Draw the figures.")] = True,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an aborted run.")] = False,
 ) -> None:
-    """Run every variant of a scenario on the same arrivals, show what came out, and write it to a folder."""
+    """Run a scenario, show and save what came out.
+
+    Every variant meets the same arrivals and the same demands.
+    """
     from bpsim.cli.running import Options, run_command
 
     folder = out if out is not None else Path("out") / scenario.stem
@@ -77,7 +97,10 @@ def run(
 
 @app.command()
 def validate(scenario: Scenario, set_: Sets = []) -> None:  # noqa: B006
-    """Check a scenario and predict the utilisation of each tier, without running it."""
+    """Check a scenario and predict each tier's load.
+
+    Nothing is run.
+    """
     from bpsim.cli.looking import validate_command
 
     validate_command(scenario, tuple(set_))
@@ -85,7 +108,7 @@ def validate(scenario: Scenario, set_: Sets = []) -> None:  # noqa: B006
 
 @app.command(name="list")
 def list_() -> None:
-    """List shipped scenarios, everything a scenario may be built from, and the metrics claims may use."""
+    """List scenarios, their parts, and metrics."""
     from bpsim.cli.looking import list_command
 
     list_command()
@@ -93,25 +116,44 @@ def list_() -> None:
 
 @app.command()
 def schema() -> None:
-    """Print the JSON Schema of scenario files, for editors."""
+    """Print the JSON Schema of scenarios, for editors."""
     import json
 
     from bpsim.scenario_file import json_schema
 
-    typer.echo(json.dumps(json_schema(), indent=1))
+    say(json.dumps(json_schema(), indent=1))
 
 
 @app.command()
 def init(path: Annotated[Path, typer.Argument(help="File to create.")] = Path("scenario.yaml")) -> None:
-    """Write a commented scenario to start from, and its schema beside it."""
+    """Write a commented scenario to start from.
+
+    Its JSON Schema goes beside it, so that an editor can complete and check it.
+    """
     from bpsim.cli.looking import init_command
 
     init_command(path)
 
 
+PLAIN = str.maketrans({"·": "*", "…": "...", "→": "->", "≥": ">=", "≤": "<=", "²": "^2", "ⁿ": "^n", "λ": "lambda", "—": "-"})
+
+
+def _in_plain_letters(error: UnicodeError) -> tuple[str, int]:
+    """For terminals that cannot show a character: something like it, or a question mark."""
+    assert isinstance(error, UnicodeEncodeError)
+    text = error.object[error.start : error.end].translate(PLAIN)
+    return text.encode("ascii", "replace").decode(), error.end
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(Exit.INTERRUPTED)
+
+
 def main() -> None:
     """The console entry."""
+    signal.signal(signal.SIGINT, _leave)
+    codecs.register_error("bpsim.plain", _in_plain_letters)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
-    app()
+            stream.reconfigure(errors="bpsim.plain")
+    app(prog_name="bpsim")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
-import typer
-
-from bpsim.cli.app import Exit, fail
+from bpsim.cli.app import Exit, fail, say
 from bpsim.scenario_file import ScenarioFile, json_schema, load
-from bpsim.units import format_rate, format_seconds
+
+SCHEMA_FILE = "bpsim.schema.json"
 
 
 def shipped() -> Path:
@@ -42,19 +43,12 @@ def load_or_fail(path: Path, sets: tuple[str, ...]) -> ScenarioFile:
 
 def validate_command(path: Path, sets: tuple[str, ...]) -> None:
     """Say `valid`, and what each tier is in for."""
-    from bpsim.utilisation import predicted
+    from bpsim.cli.prediction import prediction_lines
 
     file = load_or_fail(path, sets)
-    typer.echo(f"valid: {file.question}")
-    for name, scenario in file.variants.items():
-        typer.echo(f"\n{name}: predicted utilisation before retries, of the load that the tiers before let through")
-        for load_ in predicted(scenario):
-            note = "  <- overloaded: work piles up" if load_.utilisation > 1 else ""
-            typer.echo(
-                f"  {format_seconds(load_.begin_s):>7} to {format_seconds(load_.end_s):<7} {load_.tier:<9}"
-                f"{format_rate(load_.arrivals_per_s):>9} of {format_rate(load_.capacity_per_s):>9}"
-                f"  {load_.utilisation:>6.0%}{note}"
-            )
+    say(f"valid: {file.question}")
+    for line in prediction_lines(file.variants):
+        say(line)
 
 
 def list_command() -> None:
@@ -63,24 +57,62 @@ def list_command() -> None:
     from bpsim.arrivals import Arrivals
     from bpsim.distributions import Distribution
     from bpsim.faults import Fault
+    from bpsim.result import TIERS
     from bpsim.retry import Retry
+    from bpsim.scenario import Scenario
 
-    typer.echo("Scenarios (bpsim run NAME)")
+    say("Scenarios (bpsim run NAME)")
     for file in sorted(shipped().glob("*.yaml")):
-        typer.echo(f"  {file.stem:<18} {load(file).question}")
+        say(f"  {file.stem:<18} {_question(file)}")
+    say("\nTiers, from the user to the database")
+    for tier in TIERS:
+        spec = next(members(Scenario.model_fields[tier].annotation))
+        say(f"  {tier:<18} {_first_sentence(spec)}")
+        say(f"  {'':<18} options: {', '.join(spec.model_fields)}")
     for title, union in (
         ("Arrivals", Arrivals),
         ("Distributions", Distribution),
         ("Retries", Retry),
         ("Faults", Fault),
     ):
-        typer.echo(f"\n{title} (kind: …)")
+        say(f"\n{title} (kind: …)")
         for member in members(union):
             kinds = " | ".join(get_args(member.model_fields["kind"].annotation))
-            typer.echo(f"  {kinds:<18} {_first_sentence(member)}")
-    typer.echo("\nMetrics (expect: variant.metric > …)")
-    for name, meaning in metrics.METRICS.items():
-        typer.echo(f"  {name:<34} {meaning}")
+            say(f"  {kinds:<18} {_first_sentence(member)}")
+    say("\nMetrics (expect: variant.metric > …)")
+    for name, meaning in patterns(metrics.METRICS).items():
+        say(f"  {name:<34} {meaning}")
+    say(f"  TIER: {', '.join(TIERS)}. PHASE: before, during, after. QUANTILE: p50, p95, p99, p999.")
+
+
+def patterns(names: dict[str, str]) -> dict[str, str]:
+    """Metrics by name; those that exist for every tier, phase or quantile are one line."""
+    from bpsim.result import TIERS
+
+    families = (
+        (re.compile(rf"^({'|'.join(TIERS)})_(?=(?:busy|blocked|idle)_share|peak_records|onset_s)"), "TIER_", ""),
+        (re.compile(r"^(before|during|after)_(?!crash)"), "PHASE_", "PHASE"),
+        (re.compile(r"(?<=^latency_(?:success|failure)_s_)(p50|p95|p99|p999)$"), "QUANTILE", "QUANTILE"),
+        (re.compile(r"(?<=^latency_final_s_)(p50|p95|p99|p999)$"), "QUANTILE", "QUANTILE"),
+    )
+    found: dict[str, str] = {}
+    for name, meaning in names.items():
+        for pattern, placeholder, word in families:
+            if match := pattern.search(name):
+                name = pattern.sub(placeholder, name)
+                meaning = meaning.replace(match[1], word, 1).removeprefix(": ")
+                break
+        found.setdefault(name, meaning)
+    return found
+
+
+def _question(file: Path) -> str:
+    from bpsim.document import InvalidScenario
+
+    try:
+        return load(file).question
+    except InvalidScenario:
+        return "(invalid: see bpsim validate)"
 
 
 def members(annotation: Any) -> Iterator[Any]:
@@ -151,14 +183,25 @@ expect:                     # what must come out; `bpsim run` exits with 4 when 
 
 
 def init_command(path: Path) -> None:
-    """Write the template and the schema; never over something that is there."""
-    schema = path.parent / "bpsim.schema.json"
-    if path.exists():
+    """Write the template and the schema; never over something that is there, except the schema of another version."""
+    schema = path.parent / SCHEMA_FILE
+    if os.path.lexists(path):
         fail(f"{path} exists already; choose another name", Exit.USAGE)
+    if os.path.lexists(schema) and not _is_our_schema(schema):
+        fail(f"{schema} exists already and is not bpsim's; choose another folder", Exit.USAGE)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(TEMPLATE.format(schema=schema.name))
         schema.write_text(json.dumps(json_schema(), indent=1) + "\n", encoding="utf-8")
-        path.write_text(TEMPLATE.format(schema=schema.name), encoding="utf-8")
     except OSError as error:
         fail(f"cannot write {path}: {error}", Exit.ABORTED)
-    typer.echo(f"Written: {path} and {schema}. Next: bpsim run {path}")
+    say(f"Written: {path} and {schema} (completion and checks in your editor)")
+    say(f"Next: bpsim validate {path}, then bpsim run {path}")
+
+
+def _is_our_schema(file: Path) -> bool:
+    try:
+        return bool(json.loads(file.read_text(encoding="utf-8")).get("title") == json_schema()["title"])
+    except (OSError, ValueError, AttributeError):
+        return False

@@ -5,23 +5,29 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
-from bpsim.cli.app import Exit, fail
+from bpsim.cli.app import Exit, fail, say
 from bpsim.cli.looking import load_or_fail
 from bpsim.cli.table import result_lines
 from bpsim.experiment import Experiment, run_variants
 from bpsim.experiment import Progress as Where
-from bpsim.output import OutputExists, summary_document, warnings, write
+from bpsim.output import OutputExists, check_free, summary_document, warnings, write
 from bpsim.scenario_file import ScenarioFile
+
+WIDE = 10_000
+"""Columns of a file or a pipe: nothing is wrapped there."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +52,19 @@ def run_command(options: Options) -> None:
     unknown = [name for name in options.only if name not in file.variants]
     if unknown:
         fail(f"--variant {unknown[0]}: there are {', '.join(file.variants)}", Exit.USAGE)
-    if options.out.exists() and not options.force:
-        fail(f"{options.out} exists already; choose another --out, or --force to replace it", Exit.USAGE)
     try:
+        check_free(options.out, options.force)
+    except OutputExists as error:
+        fail(str(error), Exit.USAGE)
+    except OSError as error:
+        fail(f"cannot write to {options.out}: {error}", Exit.ABORTED)
+    with _or_one_line("aborted", options.debug):
         experiment = _run(file, options)
-        _write(experiment, options)
-    except (OSError, AssertionError, ArithmeticError, MemoryError, ValueError) as error:
-        if options.debug:
-            raise
-        fail(f"aborted: {type(error).__name__}: {error}; nothing was written (--debug shows where)", Exit.ABORTED)
     _show(experiment, options)
+    with _or_one_line(f"cannot write to {options.out}", options.debug):
+        _write(experiment, options)
+    if not (options.as_json or options.quiet):
+        _say_where(options)
     if experiment.interrupted:
         raise typer.Exit(Exit.INTERRUPTED)
     if not all(verdict.passed for verdict in experiment.verdicts):
@@ -63,10 +72,29 @@ def run_command(options: Options) -> None:
 
 
 @contextmanager
+def _or_one_line(what: str, debug: bool) -> Iterator[None]:
+    """Whatever goes wrong inside becomes one line on stderr and an exit code."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        fail("interrupted; nothing was written", Exit.INTERRUPTED)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        words = " ".join(str(error).split())[:300]
+        fail(f"{what}: {type(error).__name__}: {words}; nothing was written (--debug shows where)", Exit.ABORTED)
+
+
+@contextmanager
 def _interrupts() -> Iterator[list[int]]:
-    """SIGINT fills the list instead of stopping Python in the middle of something."""
+    """SIGINT fills the list instead of stopping Python in the middle of something; a second one does stop it."""
     seen: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
+
+    def heed(number: int, frame: FrameType | None) -> None:
+        seen.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, heed)
     try:
         yield seen
     finally:
@@ -105,22 +133,24 @@ def _write(experiment: Experiment, options: Options) -> None:
 
             save_figures(experiment.results, folder)
 
-    try:
-        write(experiment, options.out, sys.argv, draw, options.force)
-    except OutputExists:
-        fail(f"{options.out} exists already; choose another --out, or --force to replace it", Exit.USAGE)
+    patient = Console(stderr=True, quiet=options.quiet or not sys.stderr.isatty())
+    with patient.status("writing tables and figures"):
+        write(experiment, options.out, ["bpsim", *sys.argv[1:]], draw, options.force)
 
 
 def _show(experiment: Experiment, options: Options) -> None:
-    if options.as_json:
-        typer.echo(json.dumps(summary_document(experiment), indent=1))
-        return
     for warning in warnings(experiment):
-        typer.echo(f"warning: {warning}", err=True)
-    if options.quiet:
-        return
-    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
-    for line in result_lines(experiment, unicode=(sys.stdout.encoding or "").lower().startswith("utf")):
-        console.print(line)
-    files = "summary.json, timeseries.parquet, figures/" if options.figures else "summary.json, timeseries.parquet"
-    console.print(f"Written to {options.out}/: {files}, tables a variant, scenario.yaml, manifest.json", markup=False)
+        say(f"warning: {warning}", sys.stderr)
+    if options.as_json:
+        say(json.dumps(summary_document(experiment), indent=1, allow_nan=False))
+    elif not options.quiet:
+        to_people = sys.stdout.isatty()
+        console = Console(width=None if to_people else WIDE, highlight=False)
+        for part in result_lines(experiment, unicode=(sys.stdout.encoding or "").lower().startswith("utf")):
+            console.print(part, soft_wrap=not isinstance(part, Table))
+
+
+def _say_where(options: Options) -> None:
+    say(f"Written to {options.out}/: summary.json, scenario.yaml and more; manifest.json lists every file")
+    if options.figures:
+        say(f"Figures: {options.out}/figures/ (wave.png shows who felt it, and when)")

@@ -58,6 +58,8 @@ ROWS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
 )
 ALWAYS = ("offered_per_s", "goodput_per_s", "success_share", "amplification")
 FAULTED = ("recovery_time_s",)
+NARROW = 92
+"""A claim and its values that are longer together stand in two lines."""
 
 
 def result_lines(experiment: Experiment, unicode: bool) -> Iterator[Table | Text]:
@@ -68,19 +70,25 @@ def result_lines(experiment: Experiment, unicode: bool) -> Iterator[Table | Text
     table.add_column("")
     for name in summaries:
         table.add_column(escape(name), justify="right")
-    faulted = any(not isnan(values["during_offered_per_s"]) for values in summaries.values())
+    faulted = any(not isnan(values["after_offered_per_s"]) for values in summaries.values())
     for label, metric, show in ROWS:
         values = [summary[metric] for summary in summaries.values()]
         if metric in FAULTED and faulted:
-            table.add_row(label, *("never" if isnan(value) else show(value) for value in values))
+            table.add_row(label, *("not in this run" if isnan(value) else show(value) for value in values))
         elif metric in ALWAYS or any(not isnan(value) and value != 0 for value in values):
             table.add_row(label, *("-" if isnan(value) else show(value) for value in values))
-    yield table
+    if summaries:
+        yield table
     for verdict in experiment.verdicts:
         yield _claim_line(verdict)
+    unjudged = len(experiment.file.expect) - len(experiment.verdicts)
+    if unjudged:
+        why = "the run was interrupted" if experiment.interrupted else "their variants were not run"
+        yield Text(f"{unjudged} of {len(experiment.file.expect)} claims not judged: {why}")
 
 
 def _claim_line(verdict: Verdict) -> Text:
     line = Text.assemble(("pass  ", "green") if verdict.passed else ("FAIL  ", "bold red"), verdict.claim)
     values = ", ".join(f"{name} = {value:.4g}" for name, value in verdict.values.items())
-    return line if verdict.passed else line.append(f"   [{values}]")
+    line.append(f"   [{values}]" if len(line) + len(values) < NARROW else f"\n      [{values}]")
+    return line.append(f" because {verdict.note}") if verdict.note else line
