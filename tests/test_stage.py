@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -142,3 +144,33 @@ def test_a_standstill_says_who_waits_for_whom() -> None:
     simulation.writer.inbox.on_item = lambda: None
     with pytest.raises(Standstill, match=r"yet there wait: writer \(\d+\) for the end"):
         simulation.advance(60.0)
+
+
+LINES = [
+    case
+    for case in json.loads((Path(__file__).parent / "data" / "queueing.json").read_text())
+    if case["name"].startswith("Saturated exponential line") and case["params"]["buffer_between"] > 0
+]
+
+
+@pytest.mark.parametrize("case", LINES, ids=lambda case: case["id"])
+def test_a_saturated_line_of_any_length_has_the_throughput_of_its_chain(case: dict[str, Any]) -> None:
+    """Blocking after service, two to six stations with `buffer_between` places (Hunt 1956, Hillier and Boling 1967)."""
+    params = case["params"]
+    rates = params.get("mus", [params.get("mu", 1.0)] * params.get("stations", 0))
+    count, rng, clock = 60_000, np.random.default_rng(1), Clock()
+    clock.lane = JustTheLane(clock)
+    sink = Sink()
+    boxes = [Buffer(count), *(Buffer(params["buffer_between"]) for _ in rates[1:]), sink]
+    for rate, inbox, outbox in zip(rates, boxes, boxes[1:], strict=False):
+        work = on_grid(rng.standard_exponential(count) / rate).tolist()
+        Stage(clock, 1, inbox, outbox, work.__getitem__, lambda row: None)
+    clock.call_at(0.0, lambda: boxes[0].put(0, count, 0.0))
+    clock.run(until=1e9)
+    times = np.frombuffer(sink.delivered).reshape(-1, 3)[:, 2]
+    assert len(times) == count
+    batches = np.diff(times[1000::2000])
+    mean, error = batches.mean() / 2000, batches.std(ddof=1) / 2000 / np.sqrt(len(batches))
+    exact = 1 / case["expected"]["throughput"]
+    assert error < 0.005 * exact
+    assert abs(mean - exact) < 4 * error
