@@ -48,7 +48,7 @@ class Exponential(Spec):
 
 
 class Lognormal(Spec):
-    """Lognormal, given by its mean and 99th percentile or by its mean and squared coefficient of variation."""
+    """Lognormal, given by its mean and squared coefficient of variation."""
 
     kind: Literal["lognormal"] = "lognormal"
     mean: PositiveSeconds

@@ -94,8 +94,8 @@ class Result:
       (`Fate`), `ended_s` delivered, evicted or lost.
     - `hops` (row = records `first` … `first + count − 1` passing one tier together): `tier` (index in `TIERS`), `first`,
       `count`, `size_bytes`, `entered_s`, `started_s` service began, `served_s` service ended, `left_s` room was found
-      downstream. A time still to come is NaN. The broker's rows with `count` 0 are appends: they occupy a partition
-      and hand nothing on.
+      downstream. A time still to come is NaN. Rows with `count` 0 are work that hands nothing on: the broker's
+      appends, which occupy a partition, and the fetches of a consumer that then handles records one by one.
     - `marks` (row = something that happened): `time_s`, `tier`, `kind`, `value`. Kinds: `fault_begins` and `fault_ends`
       (value = number of the fault), `crash` (bytes held), `pause_begins` and `pause_ends` of the consumer, `hold_begins`
       and `hold_ends` of the broker (unread records).

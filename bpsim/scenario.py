@@ -75,6 +75,11 @@ class Scenario(Spec):
                 if getattr(self, name) is not None and getattr(self, need) is None:
                     yield (name,), f"there is no {need} before it; a pipeline may end early but has no holes"
 
+        if self.producer is not None and self.broker is None:
+            yield ("producer",), "there is no broker after it, so nothing would ever leave its buffer"
+        if self.producer is None and self.api.reply == "on_ack":
+            yield ("api", "reply"), "there is no producer, so no ack would ever come; on_enqueue replies after the handler"
+
     def _faults_that_cannot_be(self) -> Iterator[Misfit]:
         for index, fault in enumerate(self.faults):
             if fault.target not in self.tiers:
@@ -91,6 +96,8 @@ class Scenario(Spec):
             if path != "api.queue" and bound.in_records(size) < 1:
                 yield tuple(path.split(".")), f"not one record of {size} bytes fits"
         if self.broker is not None and self.broker.overflow == "hold_producer" and self.producer is not None:
+            if self.broker.retention == Bound():
+                yield ("broker", "overflow"), "hold_producer needs a bound: retention: {bytes: …} says when it holds"
             keep, batch = self.broker.retention.in_records(size), self.producer.batch.in_records(size)
             if keep < max(1, batch):
                 held = f"holds {keep} records, and a whole batch of {max(1, batch)} (producer.batch) would never be let in"

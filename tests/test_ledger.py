@@ -59,10 +59,13 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     }  # fmt: skip
     if tree["broker"]["overflow"] == "hold_producer":
         tree["producer"]["batch"]["records"] = min(tree["producer"]["batch"]["records"], 50)
-    for tier in ("writer", "consumer", "broker", "producer")[: draw(st.integers(0, 4))]:
+    for tier in ("writer", "consumer", "broker")[: draw(st.integers(0, 3))]:
         tree.pop(tier)
         if tier == "consumer":
             tree.pop("flink")
+        if tier == "broker":
+            tree.pop("producer")
+            tree["api"].pop("reply")
     if "flink" in tree and draw(st.booleans()):
         tree.pop("flink")
     faults = []

@@ -28,7 +28,8 @@ def time_in(begin: Floats, end: Floats, edges: Floats, weight: Any = 1.0) -> Flo
     weights = np.broadcast_to(np.asarray(weight, dtype=np.float64), begin.shape)
     begun = ~np.isnan(begin)
     begin, end, weights = begin[begun], end[begun], weights[begun]
-    return np.diff(_area_since(begin, weights, edges) - _area_since(end, weights, edges))
+    area = _area_since(begin, weights, edges) - _area_since(end, weights, edges)
+    return np.maximum(np.diff(area), 0.0)  # differences of large areas may fall short of 0 by rounding
 
 
 def level_peak(begin: Floats, end: Floats, weight: Any = 1.0) -> float:

@@ -104,6 +104,7 @@ class Consumer:
     def _fetched(self, poll: Poll) -> None:
         _, polled_at, ranges = poll
         if self._loop is not None:
+            self._row((ranges[0][0], 0, polled_at, polled_at, self.clock._now, self.clock._now))
             for first, end, _ in ranges:
                 self._loop.inbox.put(first, end, polled_at)
             return
