@@ -12,7 +12,7 @@ from bpsim.theory.domain import require_count, require_positive, require_stable,
 
 def bulk_root(arrival_rate: float, batch_rate: float, most: int) -> float:
     """Root r in (0, 1) of μr^{b+1} − (λ + μ)r + λ = 0 for Poisson records (per second) served up to `most` at a time by an
-    exponential server of `batch_rate` batches per second. Raises `ValueError` when λ ≥ bμ. Bailey 1954; Gross & Harris, §3.2."""
+    exponential server of `batch_rate` batches per second. Raises `ValueError` when λ ≥ bμ. Bailey 1954."""
     require_positive(arrival_rate=arrival_rate, batch_rate=batch_rate)
     require_count(1, most=most)
     require_stable(arrival_rate / (batch_rate * most))

@@ -111,7 +111,7 @@ class ErlangErlang1:
         empty = fast * arrive[0]
         fill = np.kron(fast * arrive[1], first)
         clear = np.kron(still_a, slow * serve[1].sum(axis=1, keepdims=True))
-        return _level_mean(up, same, down, (empty, fill, clear))
+        return _level_mean(up, same, down, (empty, fill, clear))  # type: ignore[arg-type]
 
     @property
     def W(self) -> float:

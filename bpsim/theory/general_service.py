@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from math import exp, factorial, gamma, prod
 
 import numpy as np
@@ -180,4 +180,4 @@ def preemptive_sojourns(arrival_rates: Sequence[float], service_rate: float) -> 
     require_positive(service_rate=service_rate)
     loads = [0.0, *accumulate(rate / service_rate for rate in arrival_rates)]
     require_stable(loads[-1])
-    return tuple(1 / service_rate / ((1 - above) * (1 - own)) for above, own in zip(loads, loads[1:], strict=False))
+    return tuple(1 / service_rate / ((1 - above) * (1 - own)) for above, own in pairwise(loads))

@@ -112,7 +112,7 @@ class Spike:
     def __post_init__(self) -> None:
         if not 0 <= self.base_rate < self.service_rate < self.spike_rate:
             raise ValueError(
-                f"a spike needs base < service < spike, not {self.base_rate:.6g}, {self.service_rate:.6g}, {self.spike_rate:.6g}"
+                f"not base < service < spike: {self.base_rate:.6g}, {self.service_rate:.6g}, {self.spike_rate:.6g}"
             )
 
     @property
