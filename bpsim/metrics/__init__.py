@@ -2,6 +2,6 @@
 
 from bpsim.metrics.ledger import check, ledger
 from bpsim.metrics.summary import METRICS, fault_window, recovery_time, summary
-from bpsim.metrics.windows import timeseries, window_width
+from bpsim.metrics.windows import latency, timeseries, window_width
 
-__all__ = ["METRICS", "check", "fault_window", "ledger", "recovery_time", "summary", "timeseries", "window_width"]
+__all__ = ["METRICS", "check", "fault_window", "latency", "ledger", "recovery_time", "summary", "timeseries", "window_width"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bpsim.result import Fate, Outcome, Result, Work
+from bpsim.result import Column, Fate, Outcome, Result, Work
 
 Lines = dict[str, int]
 
@@ -16,26 +16,34 @@ def ledger(result: Result) -> dict[str, Lines]:
     the first copy of one nobody was (any more), `duplicate` every further copy. `acked_then_lost` is the part of the
     records lost in a crash whose client had been told that all was well.
     """
-    requests, attempts, records = (result.tables[name] for name in ("requests", "attempts", "records"))
+    requests, attempts = result.tables["requests"], result.tables["attempts"]
     return {
         "requests": {outcome.name.lower(): int((requests["outcome"] == outcome).sum()) for outcome in Outcome},
         "attempts": {outcome.name.lower(): int((attempts["outcome"] == outcome).sum()) for outcome in Outcome},
         "work": {work.name.lower(): int((attempts["work"] == work).sum()) for work in Work},
-        "records": _records(records["fate"], records["request"], attempts["outcome"][records["attempt"]] == Outcome.OK,
-                            requests["outcome"] == Outcome.OK, records["ended_s"]),
-    }  # fmt: skip
+        "records": _records(result),
+    }
 
 
-def _records(fate: np.ndarray, request: np.ndarray, in_time: np.ndarray, happy: np.ndarray, ended: np.ndarray) -> Lines:
-    delivered = np.flatnonzero(fate == Fate.DELIVERED)
-    delivered = delivered[np.argsort(ended[delivered], kind="stable")]
-    _, first = np.unique(request[delivered], return_index=True)
-    useful = happy[request[delivered[first]]]
+def first_copies(result: Result) -> tuple[Column, Column]:
+    """Rows in `records` of the first delivered copy of each request: those somebody was waiting for, and the others."""
+    requests, records = result.tables["requests"], result.tables["records"]
+    delivered = np.flatnonzero(records["fate"] == Fate.DELIVERED)
+    delivered = delivered[np.argsort(records["ended_s"][delivered], kind="stable")]
+    request, first = np.unique(records["request"][delivered], return_index=True)
+    useful = requests["outcome"][request] == Outcome.OK
+    return delivered[first[useful]], delivered[first[~useful]]
+
+
+def _records(result: Result) -> Lines:
+    fate = result.tables["records"]["fate"]
+    in_time = result.tables["attempts"]["outcome"][result.tables["records"]["attempt"]] == Outcome.OK
+    useful, wasted = first_copies(result)
     lost = fate == Fate.LOST_IN_CRASH
     lines = {
-        "delivered_in_time": int(useful.sum()),
-        "delivered_wasted": int((~useful).sum()),
-        "duplicate": len(delivered) - len(first),
+        "delivered_in_time": len(useful),
+        "delivered_wasted": len(wasted),
+        "duplicate": int((fate == Fate.DELIVERED).sum()) - len(useful) - len(wasted),
         "evicted": int((fate == Fate.EVICTED).sum()),
         "acked_then_lost": int((lost & in_time).sum()),
         "lost_in_crash": int((lost & ~in_time).sum()),

@@ -151,13 +151,12 @@ class Occupancy:
     def _writer(self) -> Presence:
         rows = self._rows("writer")
         count = rows["count"].astype(np.float64)
-        began, served, _ = _jobs(rows)
         return Presence(
             inside=(rows["entered_s"], rows["left_s"]),
             weight=count,
             waiting=(rows["entered_s"], rows["started_s"]),
             waiting_weight=count,
-            busy=(began, served),
+            busy=_inserts(rows, float(np.fmin(self._option("writer", "batch_rows", 1), self._bound("writer", "buffer")))),
             servers=self._option("writer", "connections", 1),
             bound=self._bound("writer", "buffer"),
         )
@@ -167,6 +166,17 @@ def _expand(first: np.ndarray[Any, Any], count: np.ndarray[Any, Any]) -> np.ndar
     """Every index of the ranges [first, first + count)."""
     offsets = np.cumsum(count) - count
     return np.repeat(first - offsets, count) + np.arange(count.sum())
+
+
+def _inserts(rows: Table, batch_rows: float) -> Spans:
+    """Began and served of each insert. Inserts that began and ended together, on several connections, are told apart by
+    their rows: another one begins only when the one before is full."""
+    known = ~np.isnan(rows["started_s"])
+    spans = np.column_stack((rows["started_s"][known], np.where(np.isnan(rows["served_s"]), np.inf, rows["served_s"])[known]))
+    unique, which = np.unique(spans, axis=0, return_inverse=True)
+    together = np.bincount(which.ravel(), weights=rows["count"][known], minlength=len(unique))
+    began, served = np.repeat(unique, np.ceil(together / batch_rows).astype(np.int64), axis=0).T
+    return began, np.where(np.isinf(served), np.nan, served)
 
 
 def _jobs(rows: Table) -> tuple[Floats, Floats, Floats]:

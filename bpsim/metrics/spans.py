@@ -47,18 +47,21 @@ def level_peak(begin: Floats, end: Floats, weight: Any = 1.0) -> float:
 
 
 def per_window(moments: Floats, edges: Floats) -> Floats:
-    """How many of `moments` fall into each window [edge, next edge)."""
+    """How many of `moments` fall into each window [edge, next edge); the last window has its end too."""
     known = moments[~np.isnan(moments)]
     index = np.searchsorted(edges, known, side="right") - 1
+    index[known == edges[-1]] = len(edges) - 2
     inside = (index >= 0) & (index < len(edges) - 1)
     return np.bincount(index[inside], minlength=len(edges) - 1).astype(np.float64)
 
 
 def quantiles_per_window(moments: Floats, values: Floats, edges: Floats, levels: tuple[float, ...]) -> Floats:
-    """Exact quantiles of `values` in each window of `moments`: shape (levels, windows), NaN where there are none."""
+    """Exact quantiles of `values` in each window of `moments` (as in `per_window`): shape (levels, windows), NaN where
+    there are none."""
     found = np.full((len(levels), len(edges) - 1), np.nan)
     order = np.argsort(moments, kind="stable")
     bounds = np.searchsorted(moments[order], edges)
+    bounds[-1] = np.searchsorted(moments[order], edges[-1], side="right")
     values = values[order]
     for window in range(len(edges) - 1):
         part = values[bounds[window] : bounds[window + 1]]

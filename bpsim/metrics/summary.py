@@ -87,8 +87,8 @@ def _totals(result: Result) -> dict[str, float]:
         "pending": requests["pending"],
         "success_share": requests["ok"] / ended if ended else nan,
         "amplification": attempts / offered if offered else nan,
-        "offered_per_s": offered / result.ended_s,
-        "goodput_per_s": requests["ok"] / result.ended_s,
+        "offered_per_s": offered / result.ended_s if result.ended_s else nan,
+        "goodput_per_s": requests["ok"] / result.ended_s if result.ended_s else nan,
         "wasted_share": work["wasted"] / served if served else nan,
         "duplicates": records["duplicate"],
         "acked_then_lost": records["acked_then_lost"],
@@ -141,8 +141,9 @@ def _phases(result: Result) -> dict[str, float]:
 
 
 def recovery_time(result: Result, step_s: float = 5.0) -> float:
-    """Seconds from the last fault's end until, in every later step of `step_s`, 90 % of the requests born in it (of those
-    with a final outcome) succeed. 0 when at once, NaN when never or when there was no fault."""
+    """Seconds from the last fault's end until, in every later step of `step_s`, 90 % of the requests born in it succeed.
+    Those still pending count only once they have waited for `step_s`, as not successful. 0 when at once, NaN when never,
+    when there was no fault, or when nobody asked after it."""
     window = fault_window(result)
     if window is None or window[1] >= result.ended_s:
         return nan
@@ -150,12 +151,12 @@ def recovery_time(result: Result, step_s: float = 5.0) -> float:
     edges = np.arange(window[1], result.ended_s + 1e-9, step_s)
     if len(edges) < 2:
         return nan
-    ended = requests["outcome"] != Outcome.PENDING
+    judged = (requests["outcome"] != Outcome.PENDING) | (requests["born_s"] <= result.ended_s - step_s)
     happy = np.histogram(requests["born_s"][requests["outcome"] == Outcome.OK], edges)[0]
-    born = np.histogram(requests["born_s"][ended], edges)[0]
+    born = np.histogram(requests["born_s"][judged], edges)[0]
     bad = np.flatnonzero((born > 0) & (happy < RECOVERED * born))
     if not len(bad):
-        return 0.0
+        return 0.0 if born.any() else nan
     after = np.flatnonzero(born[bad[-1] + 1 :] > 0)
     return float((bad[-1] + 1) * step_s) if len(after) else nan
 
@@ -164,7 +165,7 @@ def _crash(result: Result, occupancy: Occupancy) -> dict[str, float]:
     crash, records = occupancy.crash_s, result.tables["records"]
     until = result.ended_s if np.isnan(crash) else crash
     done = (records["fate"] == Fate.DELIVERED) & (records["ended_s"] <= until)
-    found = {"crash_time_s": crash, "delivered_per_s_before_crash": int(done.sum()) / until}
+    found = {"crash_time_s": crash, "delivered_per_s_before_crash": int(done.sum()) / until if until else nan}
     api, producer = occupancy.tiers["api"], occupancy.tiers.get("producer")
     begins, ends = [api.inside[0]], [api.inside[1]]
     if producer is not None:
@@ -195,7 +196,7 @@ def _lag(result: Result) -> dict[str, float]:
 
 
 def _tiers(result: Result, occupancy: Occupancy) -> dict[str, float]:
-    whole = np.array([0.0, result.ended_s])
+    whole = np.array([0.0, max(result.ended_s, 1e-9)])
     found = {}
     for tier, presence in occupancy.tiers.items():
         columns = tier_columns(presence, whole, occupancy.record_bytes)

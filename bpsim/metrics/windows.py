@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from math import ceil, floor, log10
+from math import ceil, floor, inf, log10
 
 import numpy as np
 
+from bpsim.metrics.ledger import first_copies
 from bpsim.metrics.occupancy import Occupancy, Presence
-from bpsim.metrics.spans import Floats, per_window, quantiles_per_window, time_in
+from bpsim.metrics.spans import Floats, per_window, quantiles, quantiles_per_window, time_in
 from bpsim.result import Fate, Outcome, Result, Work
 
 LEVELS = (0.5, 0.95, 0.99, 0.999)
@@ -52,7 +53,6 @@ def _rates(result: Result, edges: Floats) -> dict[str, Floats]:
     sent = per_window(attempts["sent_s"], edges)
     happy = requests["outcome"] == Outcome.OK
     delivered = records["fate"] == Fate.DELIVERED
-    in_time = delivered & (outcome[records["attempt"]] == Outcome.OK)
     counts = {
         "offered_per_s": offered,
         "attempts_per_s": sent,
@@ -60,7 +60,7 @@ def _rates(result: Result, edges: Floats) -> dict[str, Floats]:
         "completed_per_s": per_window(attempts["served_s"], edges),
         "wasted_per_s": per_window(attempts["served_s"][work == Work.WASTED], edges),
         "delivered_per_s": per_window(records["ended_s"][delivered], edges),
-        "delivered_in_time_per_s": per_window(records["ended_s"][in_time], edges),
+        "delivered_in_time_per_s": per_window(records["ended_s"][first_copies(result)[0]], edges),
         "evicted_per_s": per_window(records["ended_s"][records["fate"] == Fate.EVICTED], edges),
     }
     for failure in FAILURES:
@@ -78,6 +78,22 @@ def latencies(result: Result) -> dict[str, tuple[Floats, Floats]]:
     happy = requests["outcome"] == Outcome.OK
     kinds = {"success": happy, "failure": ended & ~happy, "final": ended}
     return {kind: (requests["ended_s"][mask], latency[mask]) for kind, mask in kinds.items()}
+
+
+def latency(result: Result, since: float = 0.0, until: float = inf) -> dict[str, float]:
+    """Quantiles over requests born in [since, until): `<kind>_s_p50` … `p999` for the kinds success, failure and final,
+    `<kind>_count` behind them, and `censored_count`: requests still without a final outcome."""
+    requests = result.tables["requests"]
+    mine = (requests["born_s"] >= since) & (requests["born_s"] < until)
+    seconds, outcome = (requests["ended_s"] - requests["born_s"])[mine], requests["outcome"][mine]
+    ended, happy = outcome != Outcome.PENDING, outcome == Outcome.OK
+    found = {"censored_count": float((~ended).sum())}
+    for kind, mask in {"success": happy, "failure": ended & ~happy, "final": ended}.items():
+        row = quantiles(seconds[mask], LEVELS)
+        found |= {f"{kind}_count": float(mask.sum())} | {
+            f"{kind}_s_{name}": float(v) for name, v in zip(NAMES, row, strict=True)
+        }
+    return found
 
 
 def _latencies(result: Result, edges: Floats) -> dict[str, Floats]:
