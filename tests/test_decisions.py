@@ -101,11 +101,73 @@ def test_faults_that_overlap_compose_and_leave_nothing_behind() -> None:
 
 
 def test_waits_between_tries() -> None:
-    assert read(Retry, {"kind": "immediate"}).wait(2) == 0.0
-    assert read(Retry, {"kind": "fixed", "delay": 0.05}).wait(5) == 0.05
-    backoff = read(Retry, {"kind": "exponential", "base": 0.1, "cap": 1.0})
-    assert [backoff.wait(number) for number in range(6)] == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
-    assert backoff.wait(999) == 1.0
+    assert read(Retry, {"kind": "immediate"}).wait(2, 0.0, 0.5) == 0.0
+    assert read(Retry, {"kind": "fixed", "delay": 0.05}).wait(5, 0.0, 0.5) == 0.05
+    backoff = {
+        jitter: read(Retry, {"kind": "exponential", "base": 0.1, "cap": 1.0, "jitter": jitter})
+        for jitter in ("none", "full", "equal", "decorrelated")
+    }
+    longest = [0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
+    assert [backoff["none"].wait(number, 0.0, 0.3) for number in range(6)] == longest
+    assert [backoff["full"].wait(number, 0.0, 0.25) for number in range(6)] == [v / 4 for v in longest]
+    assert [backoff["equal"].wait(number, 0.0, 0.5) for number in range(6)] == pytest.approx([0.75 * v for v in longest])
+    assert backoff["full"].wait(999, 0.0, 1.0) == 1.0
+    assert backoff["decorrelated"].wait(0, 0.0, 0.5) == pytest.approx(0.2)  # U(0.1, 0.3)
+    assert backoff["decorrelated"].wait(1, 0.2, 0.5) == pytest.approx(0.35)  # U(0.1, 0.6)
+    assert backoff["decorrelated"].wait(2, 0.9, 0.9) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "attempts", "waits"),
+    [
+        ("urllib3", 11, [0.0, 0.0]),
+        ("tenacity", 2**31 - 1, [0.0, 0.0]),
+        ("aws_standard", 3, [1.0, 2.0]),
+        ("resilience4j", 3, [0.5, 0.5]),
+        ("grpc", 4, [0.1, 0.2]),
+        ("finagle", 26, [0.0, 0.0]),
+        ("envoy", 2, [0.025, 0.05]),
+        ("polly", 4, [2.0, 2.0]),
+    ],
+)
+def test_a_preset_is_what_the_library_does(name: str, attempts: int, waits: list[float]) -> None:
+    policy = read(Retry, {"kind": name})
+    assert policy.max_attempts == attempts
+    assert [policy.wait(number, 0.0, 1.0) for number in range(2)] == waits
+
+
+def test_urllib3_leaves_replies_alone_and_aws_stops_at_twenty_seconds() -> None:
+    assert set(read(Retry, {"kind": "urllib3"}).on) == {"timed_out", "refused", "reset"}
+    assert read(Retry, {"kind": "aws_standard", "max_attempts": 9}).wait(7, 0.0, 1.0) == 20.0
+
+
+def test_a_fault_may_come_again_and_again() -> None:
+    pauses = read(Fault, {"kind": "stall", "target": "api", "at": 1.0, "lasts": 0.5, "times": 3, "every": 2.0})
+    assert pauses.windows == [(1.0, 1.5), (3.0, 3.5), (5.0, 5.5)]
+    assert [conditions((pauses,), "api", moment).speed for moment in (0.9, 1.0, 1.5, 3.2, 5.4, 5.5)] == [1, 0, 1, 0, 0, 1]
+    with pytest.raises(ValidationError, match="how far apart"):
+        read(Fault, {"kind": "stall", "target": "api", "at": 1.0, "lasts": 0.5, "times": 3})
+    with pytest.raises(ValidationError, match="comes once"):
+        read(Fault, {"kind": "stall", "target": "api", "at": 1.0, "lasts": 0.5, "every": 3.0})
+
+
+def test_a_gradual_slowdown_goes_up_and_down_in_small_steps() -> None:
+    slow = {"kind": "slowdown", "target": "api", "at": 10.0, "lasts": 10.0, "factor": 3.0, "ramp_up": 4.0, "ramp_down": 2.0}
+    faults = (read(Fault, slow),)
+    factors = [
+        1 / conditions(faults, "api", moment).speed for moment in (9.9, 10.0, 12.05, 13.95, 14.0, 17.9, 18.05, 19.95, 20.0)
+    ]
+    assert factors == pytest.approx([1, 1.05, 2.05, 2.95, 3, 3, 2.95, 1.05, 1])
+    moments = turning_points(faults, "api")
+    assert len(moments) == 42
+    cold = (read(Fault, {"kind": "cold_cache", "target": "api", "at": 0.0, "lasts": 10.0, "factor": 5.0}),)
+    assert [1 / conditions(cold, "api", moment).speed for moment in (0.1, 5.1, 9.9, 10)] == pytest.approx([4.9, 2.9, 1.1, 1])
+
+
+def test_losses_and_errors_of_overlapping_faults_combine_as_chances() -> None:
+    faults = tuple(read(Fault, {"kind": kind, "at": 0, "lasts": 1, "share": 0.5}) for kind in ("loss", "loss", "errors"))
+    now = conditions(faults, "api", 0.5)
+    assert (now.loss, now.errors) == (0.75, 0.5)
 
 
 @given(st.floats(1e-9, 1e9), st.integers(1, 10**15))
