@@ -27,6 +27,7 @@ from bpsim.tiers.client import NEW_REQUEST, Client
 from bpsim.tiers.consumer import Consumer
 from bpsim.tiers.flink import Flink
 from bpsim.tiers.front import Front
+from bpsim.tiers.job import Job
 from bpsim.tiers.producer import Producer
 from bpsim.tiers.writer import Writer
 
@@ -64,7 +65,7 @@ class Simulation:
         scenario, clock, row = self.scenario, self.clock, self.hops.row
         size = scenario.client.record_size
         self.sink: Buffer = Sink()
-        self.writer = self.flink = self.consumer = self.broker = self.producer = None
+        self.writer = self.flink = self.consumer = self.broker = self.producer = self.job = None
         outbox: Buffer = self.sink
         if scenario.writer is not None:
             row_time = self._demand("writer.row", scenario.writer.per_row)
@@ -81,6 +82,10 @@ class Simulation:
             work = self._demand("consumer.service", scenario.consumer.service)
             mark = self._marker("consumer")
             self.consumer = Consumer(clock, scenario.consumer, self.streams, self.broker, outbox, work, row["consumer"], mark)
+            parts = [tier for tier in (self.consumer, self.flink, self.writer) if tier is not None]
+            assert isinstance(self.sink, Sink)
+            self.job = Job(clock, scenario.consumer, size, self.broker, parts, self.sink, mark)
+            self.consumer.on_read = self.job.note_read
         if scenario.producer is not None:
             self.producer = Producer(clock, scenario.producer, self.broker, size, row["producer"])
         self.client = Client(clock, scenario.client, self.streams, scenario.faults, self.duration)
@@ -107,17 +112,46 @@ class Simulation:
         faults = self.scenario.faults
         for index, fault in enumerate(faults):
             mark = self._marker(fault.target)
-            for moment, kind in ((fault.at, "fault_begins"), (fault.until, "fault_ends")):
-                if moment <= self.duration:
-                    self.clock.call_at(to_grid(moment), partial(mark, kind, float(index)), URGENT)
+            for begin, end in fault.windows:
+                self._at(begin, partial(mark, "fault_begins", float(index)))
+                self._at(end, partial(mark, "fault_ends", float(index)))
+                if fault.kind == "crash":
+                    self._at(begin, partial(self._crash, fault.target))
+                    self._at(end, partial(self._restart, fault.target))
         for name in {fault.target for fault in faults} - {"client"}:
             for moment in turning_points(faults, name):
-                change = self._changer(name, conditions(faults, name, moment))
-                self.clock.call_at(to_grid(moment), change, URGENT)
+                self._at(moment, self._changer(name, conditions(faults, name, moment)))
+
+    def _at(self, moment: float, action: Callable[[], None]) -> None:
+        self.clock.call_at(to_grid(moment), action, URGENT)
+
+    def _crash(self, target: str) -> None:
+        if target == "api":
+            self.api.life.crash(self.now)
+        elif target == "consumer" and self.job is not None:
+            self.job.crash()
+        else:
+            self._marker(target)("crash", 0.0)
+            if target == "writer" and self.writer is not None:
+                self.writer.crash()
+
+    def _restart(self, target: str) -> None:
+        if target == "api":
+            self.api.life.restart()
+        elif target == "consumer" and self.job is not None:
+            self.job.restart()
+        else:
+            self._marker(target)("restart", 0.0)
 
     def _changer(self, name: str, now: Conditions) -> Callable[[], None]:
         tier = getattr(self, name)
-        return lambda: tier.set_conditions(now)
+
+        def change() -> None:
+            tier.set_conditions(now)
+            if name == "api":
+                self.client.link.set_conditions(now)
+
+        return change
 
     @property
     def now(self) -> float:
@@ -143,7 +177,8 @@ class Simulation:
             self._look_for_a_standstill()
 
     def _look_for_a_standstill(self) -> None:
-        if not self.front.idle or not self.clock.nothing_scheduled:
+        dead = self.consumer is not None and not self.consumer.alive
+        if dead or not self.front.idle or not self.clock.nothing_scheduled:
             return
         places = {name: len(tier.unfinished()) for name, tier in self._tiers_with_rows().items()}
         names = [*places, "the end"]
@@ -156,7 +191,7 @@ class Simulation:
         requests = self.client.request_table()
         attempts = self.client.attempt_table() | self.api.columns()
         retries = sum(1 for _, row, _ in self.client.orbit if row != NEW_REQUEST)
-        check_attempts(attempts, requests, self.api.inside(), list(self.api.outside), retries)
+        check_attempts(attempts, requests, self.api.inside(), list(self.api.outside), self.client.link.travelling(), retries)
         return Result(
             scenario=self.scenario.model_dump(mode="json", exclude_none=True),
             seed=self.seed,
@@ -206,19 +241,25 @@ class Simulation:
         attempt = np.array(producer.attempt if producer else [], dtype=np.int32)
         ended = np.full(len(attempt), np.nan)
         assert isinstance(self.sink, Sink)
-        for log in (self.sink.delivered, self.broker and self.broker.evicted, producer and producer.lost):
+        redelivered = np.zeros(len(attempt), dtype=np.uint16)
+        for log in (self.broker and self.broker.evicted, producer and producer.lost, self.sink.delivered):
             rows = triples(log or array("d"))
             first, count = rows[:, 0].astype(np.int32), (rows[:, 1] - rows[:, 0]).astype(np.int32)
             where = np.repeat(first - (np.cumsum(count, dtype=np.int32) - count), count)
             where += np.arange(len(where), dtype=np.int32)
-            ended[where] = np.repeat(rows[:, 2], count)
+            when = np.repeat(rows[:, 2], count)
+            if log is self.sink.delivered and self.job is not None and self.job.replayed:
+                redelivered[:] = np.maximum(np.bincount(where, minlength=len(attempt)) - 1, 0)
+                where, when = where[::-1], when[::-1]  # the first of several times counts
+            ended[where] = when
         return {
             "attempt": attempt,
             "request": attempts["request"][attempt],
             "produced_s": np.array(producer.produced if producer else [], dtype=np.float64),
             "size_bytes": np.broadcast_to(np.int64(self.scenario.client.record_size), len(attempt)),
-            "fate": place_records(len(attempt), self._places()),
+            "fate": place_records(len(attempt), self._places(), self.job.replayed if self.job else ()),
             "ended_s": ended,
+            "redelivered": redelivered,
         }
 
     def _mark_table(self) -> Table:

@@ -19,6 +19,8 @@ Table = dict[str, Column]
 
 TIERS = ("client", "api", "producer", "broker", "consumer", "flink", "writer")
 """The seven tiers from the user to the database; a tier's code in a table is its index here."""
+CRITICALITIES = ("critical_plus", "critical", "sheddable_plus", "sheddable")
+"""How much a request matters (SRE book, ch. 21), the most first; without classes every request is `critical`."""
 
 
 class Outcome(IntEnum):
@@ -29,7 +31,7 @@ class Outcome(IntEnum):
     OK = 1
     """A reply within the client's timeout."""
     REJECTED = 2
-    """429: the API's queue, or with `fail_fast` the producer's buffer, was full."""
+    """429: the API's queue, or with `fail_fast` the producer's buffer, was full, or its admission policy said no."""
     TIMED_OUT = 3
     """The client stopped waiting; whatever the server did for it is wasted."""
     REFUSED = 4
@@ -38,13 +40,23 @@ class Outcome(IntEnum):
     """503: the producer's buffer stayed full for `max_block`."""
     RESET = 6
     """The API process died while the client waited."""
+    UNAVAILABLE = 7
+    """503: turned away, or dropped from the queue, with `on_full: unavailable`, CoDel or a more critical request."""
+    ERROR = 8
+    """500: the handler failed."""
+    BREAKER_OPEN = 9
+    """Not sent: the client's circuit breaker was open."""
+    THROTTLED = 10
+    """Not sent: the client's adaptive throttle held it back."""
+    SUPERSEDED = 11
+    """Another attempt of the same hedged request was answered first."""
 
 
 class Work(IntEnum):
     """What became of an attempt on the server's side."""
 
     OUTSIDE = 0
-    """Waiting to be let in when the run ended (`on_full: block`)."""
+    """On the network, or waiting to be let in (`on_full: block`), when the run ended."""
     INSIDE = 1
     """Queued, served, blocked or awaiting the broker's ack when the run ended."""
     DONE = 2
@@ -52,13 +64,23 @@ class Work(IntEnum):
     WASTED = 3
     """Served, but the client had stopped waiting."""
     TURNED_AWAY = 4
-    """Rejected or refused at the door: no work was done."""
+    """Rejected or refused at the door, or dropped there without a word: never handled."""
     LEFT = 5
     """The client gave up before it was let in: no work was done."""
     FAILED = 6
-    """Served, but its record could not be produced (429 or 503 after the work)."""
+    """Served, but it came to nothing: the record could not be produced (429 or 503 after the work), or a 500."""
     LOST = 7
     """Inside the API process when it died."""
+    SHED = 8
+    """Let in and dropped from the queue unserved: expired, too long in the queue, or pushed out by a more critical one."""
+    CANCELLED = 9
+    """The client stopped waiting and the server stopped working on it (`cancellation: propagated`)."""
+    NOT_SENT = 10
+    """Held back by the client itself."""
+    VANISHED = 11
+    """Lost on the network before it reached the API."""
+    REPLYING = 12
+    """Served, and the reply was on the network when the run ended."""
 
 
 class Fate(IntEnum):
@@ -85,19 +107,22 @@ class Result:
     time that never came is NaN.
 
     - `requests` (row = request): `born_s` intended first send, `ended_s` final outcome, `outcome` (`Outcome`),
-      `attempts` sent so far, `size_bytes`.
+      `attempts` made so far, `criticality` (index in `CRITICALITIES`), `size_bytes`.
     - `attempts` (row = attempt, in order of sending): `request`, `number` (0 = first try), `sent_s`, `admitted_s`
-      entered the API, `started_s` a worker took it, `served_s` its handler was done, `freed_s` the worker was free
-      again (later than `served_s` when producing blocked it or the reply waited for the ack), `ended_s` the client's
-      outcome, `outcome` (`Outcome`), `work` (`Work`).
+      entered the API, `started_s` a worker took it, `served_s` its handler was done, `freed_s` it had left the process
+      (later than `served_s` when producing blocked its worker or the reply waited for the ack; without a `served_s` when
+      it was shed, cancelled, lost, or only a rejection), `ended_s` the client's outcome, `outcome` (`Outcome`), `work`
+      (`Work`).
     - `records` (row = record, in order of producing): `attempt`, `request`, `produced_s`, `size_bytes`, `fate`
-      (`Fate`), `ended_s` delivered, evicted or lost.
+      (`Fate`), `ended_s` (first) delivered, evicted or lost, `redelivered` further times it was written to the
+      database because a crashed consumer read it again.
     - `hops` (row = records `first` … `first + count − 1` passing one tier together): `tier` (index in `TIERS`), `first`,
       `count`, `size_bytes`, `entered_s`, `started_s` service began, `served_s` service ended, `left_s` room was found
       downstream. A time still to come is NaN. Rows with `count` 0 are work that hands nothing on: the broker's
       appends, which occupy a partition, and the fetches of a consumer that then handles records one by one.
     - `marks` (row = something that happened): `time_s`, `tier`, `kind`, `value`. Kinds: `fault_begins` and `fault_ends`
-      (value = number of the fault), `crash` (bytes held), `pause_begins` and `pause_ends` of the consumer, `hold_begins`
+      (value = number of the fault), `crash` (bytes held) and `restart` of a process,
+      `pause_begins` and `pause_ends` of the consumer, `hold_begins`
       and `hold_ends` of the broker (unread records).
     """
 

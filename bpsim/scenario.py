@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from pydantic import Field, model_validator
 
 from bpsim.arrivals import Closed
 from bpsim.faults import Fault
 from bpsim.kernel.bound import Bound
+from bpsim.retry import Immediate
 from bpsim.spec import Misfits, Spec
 from bpsim.tiers.api import ApiSpec
 from bpsim.tiers.broker import BrokerSpec
@@ -31,6 +31,7 @@ NEEDS = {
 
 
 Misfit = tuple[tuple[str | int, ...], str]
+MOST_TRIES_AT_ONCE = 10_000
 MAX_REQUESTS = 5e7
 """More requests than this in one run would not fit the memory of the machines people have."""
 
@@ -38,8 +39,6 @@ MAX_REQUESTS = 5e7
 class Scenario(Spec):
     """A pipeline, the load on it, what goes wrong, and for how long. Tiers from `producer` on may be left out from the
     end: the pipeline then ends earlier. Raises `pydantic.ValidationError` for impossible combinations."""
-
-    not_yet: ClassVar[dict[str, str]] = {"network": "loss and partitions between tiers come with issue 3"}
 
     question: str = Field(min_length=1, description="what this scenario is meant to answer")
     duration: PositiveSeconds = Field(description="simulated time")
@@ -64,6 +63,8 @@ class Scenario(Spec):
             *self._faults_that_cannot_be(),
             *self._buffers_too_small(),
             *self._times_at_odds(),
+            *self._options_that_would_do_nothing(),
+            *self._loops_without_time(),
         ]
         if wrong:
             raise Misfits(wrong)
@@ -87,6 +88,9 @@ class Scenario(Spec):
                 yield ("faults", index, "target"), f"there is no {fault.target} in this pipeline ({have})"
             if fault.at >= self.duration:
                 yield ("faults", index, "at"), f"the run ends at {self.duration:g} s, before this fault at {fault.at:g} s"
+            patient = self.client.timeout is None and self.client.deadline is None
+            if patient and fault.target == "api" and fault.kind in ("partition", "loss"):
+                yield ("faults", index, "kind"), "what vanishes is missed only by a client that times out; set client.timeout"
             if fault.target == "client" and isinstance(self.client.arrivals, Closed):
                 yield ("faults", index), "a spike raises an arrival rate, and closed arrivals have none; add users instead"
 
@@ -104,6 +108,35 @@ class Scenario(Spec):
                 yield ("broker", "retention"), held
         if self.api.heap is not None and self.api.heap < size:
             yield ("api", "heap"), f"not one request of {size} bytes fits"
+
+    def _options_that_would_do_nothing(self) -> Iterator[Misfit]:
+        client, api = self.client, self.api
+        if client.instances > 1 and client.retry.budget is None and client.breaker is None and client.throttle is None:
+            yield ("client", "instances"), "instances differ by their budget, breaker or throttle, and there is none of these"
+        if api.order == "critical_first" and client.criticality is None:
+            yield ("api", "order"), "all requests matter alike; say which share is critical: client: {criticality: {…}}"
+        if client.criticality is not None and api.order != "critical_first":
+            yield ("client", "criticality"), f"nobody looks at it with api.order {api.order}; set it to critical_first"
+        tells = api.on_full in ("reject", "unavailable") or (api.on_full == "block" and api.admission is not None)
+        if api.reject_cost and not tells:
+            yield ("api", "reject_cost"), f"with on_full: {api.on_full} nobody is turned away with a reply"
+        if api.warm_up is not None and api.restart_after is None and not self._crashes("api"):
+            yield ("api", "warm_up"), "the API never restarts: it has no restart_after, and no crash is among the faults"
+        if api.cancellation == "propagated" and client.timeout is None and client.deadline is None and client.hedge is None:
+            yield ("api", "cancellation"), "clients wait for ever, so there is nothing to cancel; set client.timeout"
+        if api.expired == "skip" and client.timeout is None and client.deadline is None:
+            yield ("api", "expired"), "clients wait for ever, so nothing expires; set client.timeout or client.deadline"
+
+    def _crashes(self, target: str) -> bool:
+        return any(fault.kind == "crash" and fault.target == target for fault in self.faults)
+
+    def _loops_without_time(self) -> Iterator[Misfit]:
+        retry, api = self.client.retry, self.api
+        if retry.max_attempts > MOST_TRIES_AT_ONCE and isinstance(retry, Immediate):
+            if api.reject_time == 0:
+                yield ("api", "reject_time"), "clients that try again for ever, at once, would do so in no time; give it a time"
+            if api.service.mean == 0 and any(fault.kind == "errors" for fault in self.faults):
+                yield ("api", "service"), "clients that try again for ever, at once, would do so in no time; give it a time"
 
     def _times_at_odds(self) -> Iterator[Misfit]:
         timeout = self.client.timeout

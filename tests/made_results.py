@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bpsim.result import TIERS, Fate, Outcome, Result, Table, Work
+from bpsim.result import CRITICALITIES, TIERS, Fate, Outcome, Result, Table, Work
 
 NEVER = float("nan")
 SIZE = 1000
@@ -142,6 +142,7 @@ def _requests(asked: Sequence[Asked]) -> Table:
         "ended_s": np.array([NEVER if o else one.ended_s for o, one in zip(open_, last, strict=True)], dtype=np.float64),
         "outcome": _codes([Outcome.PENDING if o else one.outcome for o, one in zip(open_, last, strict=True)]),
         "attempts": np.array([len(ask.tries) for ask in asked], dtype=np.int32),
+        "criticality": np.full(len(asked), CRITICALITIES.index("critical"), dtype=np.uint8),
         "size_bytes": np.full(len(asked), SIZE, dtype=np.int64),
     }
 
@@ -165,6 +166,7 @@ def _records(records: Sequence[Made], request: np.ndarray[Any, Any]) -> Table:
         **_times(records, "produced_s", "ended_s"),
         "size_bytes": np.full(len(records), SIZE, dtype=np.int64),
         "fate": _codes([record.fate for record in records]),
+        "redelivered": np.zeros(len(records), dtype=np.int32),
     }
 
 

@@ -39,6 +39,7 @@ def made(rows: list[Row], marks: Sequence[Mark] = (), end: float = 10.0, **scena
         tables={
             "requests": {
                 "born_s": born, "ended_s": ended, "outcome": outcome, "attempts": index * 0 + 1, "size_bytes": bytes_,
+                "criticality": np.ones(len(rows), dtype=np.uint8),
             },
             "attempts": {
                 "request": index, "number": index * 0, "sent_s": born, "admitted_s": inside, "started_s": inside,
@@ -48,6 +49,7 @@ def made(rows: list[Row], marks: Sequence[Mark] = (), end: float = 10.0, **scena
             "records": {
                 "attempt": kept, "request": kept, "produced_s": ended[kept], "size_bytes": bytes_[kept],
                 "fate": np.full(len(kept), Fate.DELIVERED, dtype=np.uint8), "ended_s": ended[kept],
+                "redelivered": np.zeros(len(kept), dtype=np.int32),
             },
             "hops": _hops(ended[kept]),
             "marks": {

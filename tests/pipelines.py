@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bpsim.scenario import Scenario
+from bpsim.tiers.client import ClientSpec
 
 EXP = "exponential"
 
@@ -18,7 +19,7 @@ def station(
     arrivals: dict[str, Any], service: Any, duration: float, workers: int = 1, queue: int | None = None, **rest: Any
 ) -> Scenario:
     """One queue: the client and the API alone. `rest` goes into the client (`timeout`, `retry`) or the API."""
-    client_keys = {"timeout", "retry", "record_size"}
+    client_keys = set(ClientSpec.model_fields)
     client = {"arrivals": arrivals} | {key: value for key, value in rest.items() if key in client_keys}
     api = {"workers": workers, "service": service, "reject_time": 0.0}
     api |= {key: value for key, value in rest.items() if key not in client_keys and key not in ("faults", "tiers")}

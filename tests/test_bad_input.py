@@ -54,8 +54,8 @@ def test_the_good_scenario_is_good(tmp_path: Path) -> None:
         ("target: api", "target: flink", "x.yaml:11:30: faults.0.target: there is no flink in this pipeline (client, api)"),
         ("at: 1 s", "at: 11 s", "x.yaml:11:39: faults.0.at: the run ends at 10 s, before this fault at 11 s"),
         (", factor: 3", "", "x.yaml:11:5: 'faults.0': 'factor' is missing"),
-        ("workers: 1", "order: lifo\n  workers: 1", "x.yaml:8:3: 'order' is not built yet: only FIFO is built; LIFO and "
-         "deadline-aware dequeue come with overload control (issue 3)"),
+        ("workers: 1", "connections: 5\n  workers: 1", "x.yaml:8:3: 'connections' is not built yet: the connection limit "
+         "comes with the deeper API (issue 5)"),
         ("question: What?", "question: What?\nduration: 3 s",
          "x.yaml:3:1: 'duration' stands here a second time; the first is in line 2"),
         ("factor: 3", "factor: .nan", "x.yaml:11:64: 'factor': a number is needed, not '.nan'"),

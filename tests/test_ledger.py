@@ -21,6 +21,19 @@ LAW = SHORT.map(lambda mean: exponential(mean) if mean else 0.0)
 PLACES = st.sampled_from([1, 2, 5, 50, 10**6])
 
 
+SERVING = ("api", "broker", "consumer", "flink", "writer")
+KINDS = dict.fromkeys(("slowdown", "stall", "outage", "cold_cache"), SERVING) | {
+    "crash": ("api", "broker", "consumer", "writer"), "partition": ("api", "broker", "consumer", "writer"),
+    "loss": ("api",), "errors": ("api",), "lock": ("writer",), "disk_full": ("broker",), "rebalance": ("consumer",),
+}  # fmt: skip
+OPTIONS = {
+    "slowdown": [{"factor": 0.5}, {"factor": 7.0}, {"factor": 4.0, "ramp_up": 0.1, "ramp_down": 0.1}],
+    "cold_cache": [{"factor": 5.0}],
+    "loss": [{"share": 0.3}, {"share": 1.0}],
+    "errors": [{"share": 0.3}],
+}
+
+
 @st.composite
 def scenarios(draw: st.DrawFn) -> Scenario:
     """Any pipeline, any faults, two seconds."""
@@ -30,13 +43,23 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         {"kind": "none"}, {"kind": "immediate"}, {"kind": "fixed", "delay": 0.01},
         {"kind": "exponential", "base": 0.01, "max_attempts": 5},
     )  # fmt: skip
+    hedge = pick(None, None, {"after": 0.02}, {"after": 0.01, "max_attempts": 4})
+    heap = pick(None, None, {"heap": 30_000, "overhead": pick(0, 50), "restart_after": pick(None, 0.2)})
     tree: dict[str, Any] = {
         "question": "?",
         "duration": 2.0,
-        "client": {"arrivals": arrivals, "timeout": pick(None, 0.02, 0.2), "retry": retry, "record_size": pick(1, 1000)},
+        "client": {
+            "arrivals": arrivals, "timeout": pick(None, 0.02, 0.2), "retry": {"kind": "none"} if hedge else retry,
+            "hedge": hedge, "deadline": pick(None, 0.1), "network_delay": pick(None, 0.005, exponential(0.005)),
+            "record_size": pick(1, 1000),
+        },
         "api": {
             "workers": pick(1, 4, 100), "service": draw(LAW), "queue": {"records": draw(st.sampled_from([0, 3, 10**6]))},
-            "on_full": pick("reject", "block"), "reply": pick("on_enqueue", "on_ack"), "heap": pick(None, 30_000),
+            "on_full": pick("reject", "unavailable", "drop", "block"), "reply": pick("on_enqueue", "on_ack"),
+            "order": pick("fifo", "lifo", "adaptive_lifo", "critical_first"), "expired": pick("serve", "skip"),
+            "cancellation": pick("none", "propagated"), "reject_cost": draw(SHORT), "retry_after": pick(None, 0.02),
+            "contention": pick(0.0, 0.001), "warm_up": pick(None, {"lasts": 0.3, "speed": 0.2}),
+            **(heap or {}),
         },
         "producer": {
             "buffer": {"records": draw(PLACES)}, "linger": draw(SHORT), "batch": {"records": draw(PLACES)},
@@ -49,7 +72,8 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         },
         "consumer": {
             "max_poll_records": draw(PLACES), "fetch_latency": draw(LAW), "service": draw(LAW),
-            "when_full": pick("pause", "block"),
+            "when_full": pick("pause", "block"), "commit_interval": pick(0.1, 5.0),
+            **pick({}, {}, {"heap": 20_000, "restart_after": pick(None, 0.2)}),
         },
         "flink": {"parallelism": pick(1, 3), "service": draw(LAW), "network_buffers": {"records": draw(PLACES)}},
         "writer": {
@@ -70,17 +94,34 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         tree.pop("flink")
     faults = []
     for _ in range(draw(st.integers(0, 3))):
-        target = pick(*[tier for tier in ("api", "broker", "consumer", "flink", "writer") if tier in tree])
-        fault = {
-            "kind": pick("slowdown", "stall", "outage"),
-            "target": target,
-            "at": pick(0.0, 0.3, 0.5),
-            "lasts": pick(0.2, 0.7, 9.0),
-        }
-        faults.append(fault | ({"factor": pick(0.5, 7.0)} if fault["kind"] == "slowdown" else {}))
+        kind = pick(*KINDS)
+        target = pick(*[tier for tier in KINDS[kind] if tier in tree] or ["api"])
+        if target not in KINDS[kind]:
+            continue
+        fault = {"kind": kind, "target": target, "at": pick(0.0, 0.3, 0.5), "lasts": pick(0.2, 0.7, 9.0)}
+        if kind in ("partition", "loss") and target == "api" and not tree["client"]["timeout"]:
+            tree["client"]["timeout"] = 0.2
+        again = {"times": 3, "every": 0.25} if fault["lasts"] == 0.2 and draw(st.booleans()) else {}
+        faults.append(fault | again | draw(st.sampled_from(OPTIONS.get(kind, [{}]))))
     if arrivals["kind"] != "closed" and draw(st.booleans()):
         faults.append({"kind": "spike", "at": 0.5, "lasts": 0.5, "factor": 4.0})
+    fit(tree, faults)
     return Scenario.model_validate(tree | {"faults": faults})
+
+
+def fit(tree: dict[str, Any], faults: list[dict[str, Any]]) -> None:
+    """Leave out what would be refused because it would do nothing."""
+    client, api = tree["client"], tree["api"]
+    if api["order"] == "critical_first":
+        client["criticality"] = {"critical": 0.4, "sheddable": 0.6}
+    if api["on_full"] in ("drop", "block"):
+        api.pop("reject_cost")
+    if not api.get("restart_after") and not any(fault["kind"] == "crash" and fault["target"] == "api" for fault in faults):
+        api.pop("warm_up")
+    if not client["timeout"] and not client["deadline"]:
+        api.pop("expired")
+        if not client["hedge"]:
+            api.pop("cancellation")
 
 
 @given(scenarios(), st.integers(0, 3))

@@ -28,7 +28,7 @@ def test_every_name_promised_is_there_and_no_other() -> None:
     assert list(summary(made([once(0, 1)]))) == list(METRICS)
     series = timeseries(made([once(0, 1)], producer={}, broker={}, consumer={}, flink={}, writer={}))
     rates = "offered attempts goodput completed wasted rejected timed_out refused produce_failed reset delivered " + (
-        "delivered_in_time evicted"
+        "delivered_in_time evicted unavailable error breaker_open throttled"
     )
     levels = ("p50", "p95", "p99", "p999")
     columns = ("records", "bytes", "waiting", "busy_share", "blocked_share", "idle_share", "fill")

@@ -68,6 +68,20 @@ class Buffer:
         self.held -= 1
         return first, entered
 
+    def put_back(self, ranges: list[tuple[int, int]], now: float) -> None:
+        """Put records in front of all others, in this order, whether there is room or not."""
+        for first, end in reversed(ranges):
+            self.ranges.appendleft((first, end, now))
+            self.held += end - first
+
+    def clear(self) -> list[Range]:
+        """Forget everything inside; returns it. Nobody is told: those who waited for room have died, too."""
+        ranges = list(self.ranges)
+        self.ranges.clear()
+        self.held = 0
+        self.wanted = False
+        return ranges
+
     def made_room(self) -> None:
         """Tell whoever waits that there may be room now."""
         if self.wanted:
@@ -89,12 +103,15 @@ class Buffer:
 class Sink(Buffer):
     """The end of the pipeline: room for everything, and what is put has left."""
 
-    __slots__ = ("delivered",)
+    __slots__ = ("count", "delivered")
 
     def __init__(self) -> None:
         super().__init__(1 << 62)
         self.delivered = array("d")
         """Flat (first, end, time) triples."""
+        self.count = 0
+        """Records that have come."""
 
     def put(self, first: int, end: int, now: float) -> None:
         self.delivered.extend((first, end, now))
+        self.count += end - first

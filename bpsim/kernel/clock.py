@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from heapq import heappush
 from itertools import count
 from typing import Any, Protocol
 
@@ -35,7 +36,7 @@ class Clock(simpy.Environment):
         super().__init__()
         self.lane: Lane | None = None
         self.small: list[Small] = []
-        """Heap of the lane's small events (records in service)."""
+        """Heap of the lane's small events (records in service, messages on the network, a client's other alarms)."""
         self.tie = count().__next__
         self.events = 0
 
@@ -49,6 +50,14 @@ class Clock(simpy.Environment):
     def nothing_scheduled(self) -> bool:
         """Whether the calendar holds nothing but entries that were called off."""
         return not any(event.callbacks for _, _, _, event in self._queue)
+
+    def call_small(self, time: float, action: Callable[[Any], None], job: Any) -> None:
+        """Have `action(job)` called at `time`, in the lane."""
+        heappush(self.small, (time, self.tie(), action, job))
+
+    def small_jobs(self, action: Callable[[Any], None]) -> list[Any]:
+        """The jobs that wait for `action`."""
+        return [job for _, _, pending, job in self.small if pending == action]
 
     def call_at(self, time: float, action: Callable[[], None], priority: Any = NORMAL) -> Event:
         """Have `action` called at `time`; returns the SimPy event, whose `callbacks` may be emptied to call it off."""

@@ -13,16 +13,31 @@ class LedgerError(AssertionError):
     """The books do not balance: a bug in the model, never a property of the scenario."""
 
 
-def place_records(count: int, places: Mapping[Fate, Sequence[tuple[int, int]] | Column]) -> Column:
+Ranges = Sequence[tuple[int, int]] | Column
+
+
+def cover_of(count: int, ranges: Ranges) -> Column:
+    """How often each of `count` records is in `ranges`."""
+    pairs = np.asarray(ranges, dtype=np.int64).reshape(-1, 2)
+    change = np.bincount(pairs[:, 0], minlength=count + 1)
+    change -= np.bincount(pairs[:, 1], minlength=count + 1)
+    return np.cumsum(change[:count], dtype=np.int32)
+
+
+def place_records(count: int, places: Mapping[Fate, Ranges], replayed: Ranges = ()) -> Column:
     """The fate of each of `count` records from the ranges found in each place. Raises `LedgerError` when a record is in
-    no place or in two."""
+    no place or in two. Only one that was `replayed` may have been delivered several times, and be on its way (or
+    evicted) once more: it counts as delivered."""
     fates = np.zeros(count, dtype=np.uint8)
-    cover = np.zeros(count, dtype=np.int64)
+    cover = np.zeros(count, dtype=np.int32)
+    again = cover_of(count, replayed) > 0 if len(replayed) else np.zeros(0, dtype=bool)
+    done = cover_of(count, places.get(Fate.DELIVERED, ())) > 0 if len(again) else again
     for fate, ranges in places.items():
-        pairs = np.asarray(ranges, dtype=np.int64).reshape(-1, 2)
-        begins = np.bincount(pairs[:, 0], minlength=count + 1)
-        ends = np.bincount(pairs[:, 1], minlength=count + 1)
-        here = np.cumsum(begins[:count] - ends[:count])
+        here = cover_of(count, ranges)
+        if len(again) and fate == Fate.DELIVERED:
+            here[again & done] = 1
+        elif len(again):
+            here[again & done & (here == 1)] = 0
         fates[here > 0] = fate
         cover += here
     if (cover != 1).any():
@@ -31,22 +46,33 @@ def place_records(count: int, places: Mapping[Fate, Sequence[tuple[int, int]] | 
     return fates
 
 
-def check_attempts(attempts: Table, requests: Table, inside: list[int], outside: list[int], retries: int) -> None:
-    """Hold the columns against what was found alive in the tiers. Raises `LedgerError` with the numbers."""
+def check_attempts(
+    attempts: Table,
+    requests: Table,
+    inside: list[int],
+    outside: list[int],
+    travelling: tuple[list[int], list[int]],
+    retries: int,
+) -> None:
+    """Hold the columns against what was found alive: attempts `inside` the API and `outside` its door, `travelling` out and
+    back, and `retries` to come. Raises `LedgerError` with the numbers."""
     work, outcome = attempts["work"], attempts["outcome"]
     if len(set(inside)) != len(inside):
         raise LedgerError(f"{len(inside) - len(set(inside))} attempts are in two places of the API")
+    out, back = travelling
+    if len(back) != int((work == Work.REPLYING).sum()):
+        raise LedgerError(f"{len(back)} replies are on the network, {int((work == Work.REPLYING).sum())} are booked so")
     found = np.zeros(len(work), dtype=bool)
     found[inside] = True
     if (found != (work == Work.INSIDE)).any():
         raise LedgerError(f"{len(inside)} attempts are inside the API, {int((work == Work.INSIDE).sum())} are booked so")
-    waiting = [attempt for attempt in outside if outcome[attempt] == Outcome.PENDING]
+    waiting = [attempt for attempt in [*outside, *out] if outcome[attempt] == Outcome.PENDING]
     if len(waiting) != int((work == Work.OUTSIDE).sum()):
         raise LedgerError(f"{len(waiting)} attempts wait outside, {int((work == Work.OUTSIDE).sum())} are booked so")
     happy = outcome == Outcome.OK
     if (happy != (work == Work.DONE)).any():
         raise LedgerError(f"{int(happy.sum())} attempts succeeded, {int((work == Work.DONE).sum())} were served in time")
-    pending = int((outcome == Outcome.PENDING).sum()) + retries
+    pending = len(np.unique(attempts["request"][outcome == Outcome.PENDING])) + retries
     booked = int((requests["outcome"] == Outcome.PENDING).sum())
     if pending != booked:
         raise LedgerError(f"{pending} attempts and retries are pending, {booked} requests are booked so")

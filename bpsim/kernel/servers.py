@@ -46,6 +46,12 @@ class Servers:
         """Every job in service."""
         return [job for _, job in self.ongoing] + [job for _, job in self.frozen]
 
+    def cancel(self, job: Any) -> None:
+        """Stop working on `job`."""
+        self.ongoing[:] = [(end, other) for end, other in self.ongoing if other != job]
+        heapify(self.ongoing)
+        self.frozen = [(left, other) for left, other in self.frozen if other != job]
+
     def clear(self) -> None:
         """The process died: nothing is in service any more."""
         self.ongoing[:] = []
@@ -86,6 +92,12 @@ class RecordServers:
         """Every job in service."""
         return [job for _, _, on_end, job in self._clock.small if on_end == self._on_end] + [job for _, job in self._frozen]
 
+    def clear(self) -> None:
+        """The process died: nothing is in service any more."""
+        self._clock.small[:] = [event for event in self._clock.small if event[2] != self._on_end]
+        heapify(self._clock.small)
+        self._frozen = []
+
 
 class TimedServers(Servers):
     """Servers that ring: `on_end(job)` is called at the moment a job ends."""
@@ -104,6 +116,10 @@ class TimedServers(Servers):
 
     def set_speed(self, now: float, speed: float) -> None:
         super().set_speed(now, speed)
+        self._arm()
+
+    def clear(self) -> None:
+        super().clear()
         self._arm()
 
     def _arm(self) -> None:

@@ -85,6 +85,16 @@ class Stage:
         if self.idle == self.count:
             self.on_empty()
 
+    def abandon(self, now: float) -> None:
+        """The process died: forget everything inside."""
+        for first, count, entered, started, served, _ in self.unfinished():
+            over = now if started == started and served != served else served
+            self._row((first, count, entered, started, over, now))
+        self.inbox.clear()
+        self.servers.clear()
+        self.blocked.clear()
+        self.idle = self.count
+
     def unfinished(self) -> list[tuple[float, ...]]:
         """Rows of what is inside: waiting, in service, or blocked."""
         rows: list[tuple[float, ...]] = [(a, b - a, entered, nan, nan, nan) for a, b, entered in self.inbox.ranges]

@@ -29,6 +29,8 @@ class Presence:
     servers: int = 1
     bound: float = np.nan
     """Records that `waiting` may hold; NaN when there is no limit."""
+    overhead: int = 0
+    """Bytes that one takes in the process's memory beyond its size."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Occupancy:
         return {tier: getattr(self, f"_{tier}")() for tier in there}
 
     def _option(self, tier: str, name: str, default: int) -> int:
-        return int(self.result.scenario[tier].get(name, default))
+        return int(self.result.scenario.get(tier, {}).get(name, default))
 
     def _bound(self, tier: str, name: str) -> float:
         bound = self.result.scenario[tier].get(name) or {}
@@ -85,20 +87,13 @@ class Occupancy:
 
     def _api(self) -> Presence:
         attempts = self.result.tables["attempts"]
-        lost = attempts["work"] == Work.LOST
-
-        def or_crash(moments: Floats) -> Floats:
-            return np.where(lost & np.isnan(moments), self.crash_s, moments)
-
-        came, began, served, left = (
-            attempts["admitted_s"],
-            *(or_crash(attempts[name]) for name in ("started_s", "served_s", "freed_s")),
-        )
+        came, began, served, left = (attempts[name] for name in ("admitted_s", "started_s", "served_s", "freed_s"))
         return Presence(
             inside=(came, left),
-            waiting=(came, began),
-            busy=(attempts["started_s"], served),
-            blocked=(attempts["served_s"], left),
+            waiting=(came, np.where(np.isnan(began), left, began)),
+            busy=(began, np.where(np.isnan(served), left, served)),
+            blocked=(served, left),
+            overhead=self._option("api", "overhead", 0),
             servers=self._option("api", "workers", 1),
             bound=self._bound("api", "queue"),
         )
@@ -109,11 +104,13 @@ class Occupancy:
         done = ~np.isnan(rows["left_s"])
         where = _expand(rows["first"][done], rows["count"][done])
         left[where] = np.repeat(rows["left_s"][done], rows["count"][done])
-        left[records["fate"] == Fate.LOST_IN_CRASH] = self.crash_s
+        lost = records["fate"] == Fate.LOST_IN_CRASH
+        left[lost] = records["ended_s"][lost]
         span = (records["produced_s"], left)
         busy = (rows["started_s"], rows["left_s"])
         servers = self._option("producer", "max_in_flight", 5)
-        return Presence(span, 1.0, span, 1.0, busy, servers=servers, bound=self._bound("producer", "buffer"))
+        bound, overhead = self._bound("producer", "buffer"), self._option("api", "overhead", 0)
+        return Presence(span, 1.0, span, 1.0, busy, servers=servers, bound=bound, overhead=overhead)
 
     def _broker(self) -> Presence:
         rows = self._rows("broker")
@@ -132,7 +129,8 @@ class Occupancy:
         began, served, left = _jobs(rows)
         paused = self._marked("consumer", "pause_begins", "pause_ends")
         blocked = (np.concatenate((served, paused[0])), np.concatenate((left, paused[1])))
-        return Presence((rows["entered_s"], rows["left_s"]), count, busy=(began, served), blocked=blocked)
+        overhead = self._option("consumer", "overhead", 0)
+        return Presence((rows["entered_s"], rows["left_s"]), count, busy=(began, served), blocked=blocked, overhead=overhead)
 
     def _flink(self) -> Presence:
         rows = self._rows("flink")
@@ -145,6 +143,7 @@ class Occupancy:
             busy=(rows["started_s"], rows["served_s"]),
             blocked=(rows["served_s"], rows["left_s"]),
             servers=self._option("flink", "parallelism", 1),
+            overhead=self._option("consumer", "overhead", 0),
             bound=self._bound("flink", "network_buffers"),
         )
 
@@ -158,6 +157,7 @@ class Occupancy:
             waiting_weight=count,
             busy=_inserts(rows, float(np.fmin(self._option("writer", "batch_rows", 1), self._bound("writer", "buffer")))),
             servers=self._option("writer", "connections", 1),
+            overhead=self._option("consumer", "overhead", 0),
             bound=self._bound("writer", "buffer"),
         )
 

@@ -10,7 +10,7 @@ from bpsim.metrics.ledger import ledger
 from bpsim.metrics.occupancy import Occupancy
 from bpsim.metrics.spans import Floats, level_peak, quantiles, time_in
 from bpsim.metrics.windows import FAILURES, LEVELS, NAMES, latencies, tier_columns
-from bpsim.result import TIERS, Fate, Outcome, Result
+from bpsim.result import CRITICALITIES, TIERS, Fate, Outcome, Result, Work
 
 PHASES = ("before", "during", "after")
 RECOVERED = 0.9
@@ -20,23 +20,29 @@ ONSET_WINDOW_S, ONSET_WINDOWS = 0.2, 5
 
 METRICS: dict[str, str] = {
     "offered": "requests sent at least once",
-    "attempts": "HTTP tries of them",
+    "attempts": "HTTP tries of them that were sent",
     "success_share": "requests that succeeded, of those that ended",
-    "amplification": "attempts per request",
+    "amplification": "attempts sent per request",
     "offered_per_s": "requests per second of the run",
     "goodput_per_s": "successful requests per second of the run",
     "wasted_share": "of the attempts served, those nobody waited for any more",
+    "held_back": "attempts that breaker or throttle kept the client from sending",
+    "shed": "attempts let in and dropped from the API's queue unserved",
+    "cancelled": "attempts the API stopped working on because the client had stopped waiting",
     "duplicates": "records in the database beyond the first of their request",
+    "redelivered": "further writes of records the database already had, because a crashed consumer read them again",
     "acked_then_lost": "records lost in a crash after the client had been told all was well",
     "evicted": "records deleted by retention before anybody read them",
     "delivered": "records in the database",
     "still_inside": "records still on their way at the end (censored)",
     "pending": "requests without a final outcome at the end (censored)",
     "recovery_time_s": "seconds after the last fault until requests keep succeeding (NaN: never, or no fault)",
-    "crash_time_s": "when the API process ran out of memory (NaN: it did not)",
-    "crash_lost_records": "records in memory that died with it",
+    "crashes": "times a process died",
+    "crash_time_s": "when a process first died (NaN: none did)",
+    "crash_lost_requests": "requests inside the API process when it died",
+    "crash_lost_records": "records in the producer's memory that died with it",
     "crash_lost_bytes": "their bytes",
-    "latency_before_crash_s": "produced-to-delivered latency of the last record delivered before the crash",
+    "latency_before_crash_s": "latency of the last record delivered before the first crash (no broker: of the last reply)",
     "delivered_per_s_before_crash": "records per second into the database until the crash (or the end)",
     "lag_max_s": "largest age of the oldest record that was not yet delivered",
     "lag_10min_s": "when that age first passed 10 minutes (NaN: never)",
@@ -45,8 +51,9 @@ METRICS: dict[str, str] = {
 METRICS |= {
     f"latency_{kind}_s_{name}": f"{name} seconds from intended first send to {what}"
     for kind, what in (("success", "a success"), ("failure", "a final failure"), ("final", "the final outcome"))
-    for name in NAMES
+    for name in (*NAMES, "mean")
 }
+METRICS |= {f"success_share_{name}": f"success_share of the {name} requests" for name in CRITICALITIES}
 METRICS |= {f.name.lower(): f"requests whose last attempt ended so: {f.name.lower()}" for f in FAILURES}
 for _phase in PHASES:
     METRICS |= {
@@ -69,6 +76,7 @@ def summary(result: Result) -> dict[str, float]:
     """Every name in `METRICS` with its value; NaN where there is nothing to measure."""
     occupancy = Occupancy(result)
     values = _totals(result) | _latency(result) | _phases(result) | _crash(result, occupancy) | _lag(result)
+    values |= _by_criticality(result)
     values["recovery_time_s"] = recovery_time(result)
     values |= _tiers(result, occupancy) | _onsets(result, occupancy)
     return {name: float(values.get(name, nan)) for name in METRICS}
@@ -77,7 +85,7 @@ def summary(result: Result) -> dict[str, float]:
 def _totals(result: Result) -> dict[str, float]:
     lines = ledger(result)
     requests, records, work = lines["requests"], lines["records"], lines["work"]
-    offered, attempts = sum(requests.values()), sum(lines["attempts"].values())
+    offered, attempts = sum(requests.values()), sum(work.values()) - work["not_sent"]
     ended = offered - requests["pending"]
     served = work["done"] + work["wasted"]
     delivered = sum(records[name] for name in ("delivered_in_time", "delivered_wasted", "duplicate"))
@@ -90,7 +98,13 @@ def _totals(result: Result) -> dict[str, float]:
         "offered_per_s": offered / result.ended_s if result.ended_s else nan,
         "goodput_per_s": requests["ok"] / result.ended_s if result.ended_s else nan,
         "wasted_share": work["wasted"] / served if served else nan,
+        "held_back": work["not_sent"],
+        "shed": work["shed"],
+        "cancelled": work["cancelled"],
+        "crashes": int((result.tables["marks"]["kind"] == "crash").sum()),
+        "crash_lost_requests": work["lost"],
         "duplicates": records["duplicate"],
+        "redelivered": int(result.tables["records"]["redelivered"].sum()),
         "acked_then_lost": records["acked_then_lost"],
         "evicted": records["evicted"],
         "delivered": delivered,
@@ -98,11 +112,22 @@ def _totals(result: Result) -> dict[str, float]:
     }
 
 
+def _by_criticality(result: Result) -> dict[str, float]:
+    requests = result.tables["requests"]
+    ended = requests["outcome"] != Outcome.PENDING
+    found = {}
+    for code, name in enumerate(CRITICALITIES):
+        mine = requests["outcome"][ended & (requests["criticality"] == code)]
+        found[f"success_share_{name}"] = float((mine == Outcome.OK).mean()) if len(mine) else nan
+    return found
+
+
 def _latency(result: Result) -> dict[str, float]:
     found: dict[str, float] = {}
     for kind, (_, latency) in latencies(result).items():
         row = quantiles(latency, LEVELS)
         found |= {f"latency_{kind}_s_{name}": value for name, value in zip(NAMES, row, strict=True)}
+        found[f"latency_{kind}_s_mean"] = float(latency.mean()) if len(latency) else nan
     return found
 
 
@@ -128,7 +153,8 @@ def _phases(result: Result) -> dict[str, float]:
         if end <= begin:
             continue
         born = int(((requests["born_s"] >= begin) & (requests["born_s"] < end)).sum())
-        sent = int(((attempts["sent_s"] >= begin) & (attempts["sent_s"] < end)).sum())
+        made = (attempts["sent_s"] >= begin) & (attempts["sent_s"] < end)
+        sent = int((made & (attempts["work"] != Work.NOT_SENT)).sum())
         ended = (requests["ended_s"] >= begin) & (requests["ended_s"] < end) & (requests["outcome"] != Outcome.PENDING)
         latency = (requests["ended_s"] - requests["born_s"])[ended]
         found |= {
@@ -171,14 +197,27 @@ def _crash(result: Result, occupancy: Occupancy) -> dict[str, float]:
     if producer is not None:
         begins.append(producer.inside[0])
         ends.append(producer.inside[1])
-    found["api_peak_bytes"] = level_peak(np.concatenate(begins), np.concatenate(ends)) * occupancy.record_bytes
+    bytes_each = occupancy.record_bytes + api.overhead
+    found["api_peak_bytes"] = level_peak(np.concatenate(begins), np.concatenate(ends)) * bytes_each
     if not np.isnan(crash):
         lost = int((records["fate"] == Fate.LOST_IN_CRASH).sum())
         found |= {"crash_lost_records": lost, "crash_lost_bytes": lost * occupancy.record_bytes}
-        if done.any():
+        if not len(done):
+            found["latency_before_crash_s"] = _last_reply(result, crash)
+        elif done.any():
             last = np.flatnonzero(done)[np.argmax(records["ended_s"][done])]
             found["latency_before_crash_s"] = float(records["ended_s"][last] - records["produced_s"][last])
     return found
+
+
+def _last_reply(result: Result, until: float) -> float:
+    """Seconds from sending to reply of the last success before `until`; NaN without any."""
+    requests = result.tables["requests"]
+    before = np.flatnonzero((requests["outcome"] == Outcome.OK) & (requests["ended_s"] < until))
+    if not len(before):
+        return nan
+    last = before[np.argmax(requests["ended_s"][before])]
+    return float(requests["ended_s"][last] - requests["born_s"][last])
 
 
 def _lag(result: Result) -> dict[str, float]:

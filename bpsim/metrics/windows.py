@@ -13,7 +13,17 @@ from bpsim.result import Fate, Outcome, Result, Work
 
 LEVELS = (0.5, 0.95, 0.99, 0.999)
 NAMES = ("p50", "p95", "p99", "p999")
-FAILURES = (Outcome.REJECTED, Outcome.TIMED_OUT, Outcome.REFUSED, Outcome.PRODUCE_FAILED, Outcome.RESET)
+FAILURES = (
+    Outcome.REJECTED,
+    Outcome.TIMED_OUT,
+    Outcome.REFUSED,
+    Outcome.PRODUCE_FAILED,
+    Outcome.RESET,
+    Outcome.UNAVAILABLE,
+    Outcome.ERROR,
+    Outcome.BREAKER_OPEN,
+    Outcome.THROTTLED,
+)
 
 
 def window_width(duration: float, windows: int = 300) -> float:
@@ -50,7 +60,7 @@ def _rates(result: Result, edges: Floats) -> dict[str, Floats]:
     requests, attempts, records = (result.tables[name] for name in ("requests", "attempts", "records"))
     outcome, work = attempts["outcome"], attempts["work"]
     offered = per_window(requests["born_s"], edges)
-    sent = per_window(attempts["sent_s"], edges)
+    sent = per_window(attempts["sent_s"][work != Work.NOT_SENT], edges)
     happy = requests["outcome"] == Outcome.OK
     delivered = records["fate"] == Fate.DELIVERED
     counts = {
@@ -113,7 +123,7 @@ def tier_columns(presence: Presence, edges: Floats, record_bytes: int) -> dict[s
     blocked = np.clip(time_in(*presence.blocked, edges) / (width * presence.servers), 0, 1 - busy)
     return {
         "records": records,
-        "bytes": records * record_bytes,
+        "bytes": records * (record_bytes + presence.overhead),
         "waiting": waiting,
         "busy_share": busy,
         "blocked_share": blocked,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from math import isfinite
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,10 @@ REQUESTS = {
     "refused": ("refused, API is down", PURPLE),
     "produce_failed": ("503, could not produce", VIOLET),
     "reset": ("API died while they waited", INK),
+    "unavailable": ("503, dropped or turned away", PURPLE),
+    "error": ("500, handler failed", INK),
+    "breaker_open": ("not sent, breaker open", ORANGE),
+    "throttled": ("not sent, client throttled", BLUE),
     "pending": ("no outcome yet at the end", GREY),
 }
 RECORDS = {
@@ -157,7 +162,7 @@ def losses(results: Results) -> Figure:
                           sharex=True, sharey="row", height_ratios=[len(causes) for causes in shown])  # fmt: skip
     for row, ((title, causes, found), names) in enumerate(zip(sections, shown, strict=True)):
         for column, lines in enumerate(found.values()):
-            looks = dict(zip(causes, zip((colour for _, colour in causes.values()), HATCHES, strict=True), strict=True))
+            looks = dict(zip(causes, zip((colour for _, colour in causes.values()), cycle(HATCHES), strict=False), strict=True))
             _bars(grid[row, column], [(*looks[name], lines[name]) for name in names], sum(lines.values()))
         grid[row, 0].set_yticks(range(len(names)), [causes[name][0] for name in names], fontsize=11)
         grid[row, 0].set_ylim(len(names) - 0.4, -0.6)

@@ -174,11 +174,17 @@ class Broker:
         self.log.made_room()
         return ranges
 
+    def put_back(self, ranges: list[tuple[int, int]], now: float) -> None:
+        """A reader that died starts again from its last commit."""
+        self.log.put_back(ranges, now)
+        if not self._holds:
+            self._evict(self.log.held - self._keep)
+
     def set_conditions(self, now: Conditions) -> None:
         """Work at another speed, or stop taking requests."""
         self._appending.set_speed(self.clock.now, now.speed)
-        self._acking.set_speed(self.clock.now, now.speed)
-        self._accepting = now.accepting
+        self._acking.set_speed(self.clock.now, now.speed if now.reachable else 0.0)
+        self._accepting = now.accepting and now.reachable
         self._let_in()
 
     def on_the_way(self) -> list[tuple[int, int]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from math import nan
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bpsim.distributions import Constant, Distribution
 from bpsim.faults import Conditions
@@ -18,6 +18,7 @@ from bpsim.kernel.stage import Stage
 from bpsim.spec import Spec
 from bpsim.streams import Draws, Streams
 from bpsim.tiers.broker import Broker
+from bpsim.units import Bytes, PositiveSeconds
 
 
 class ConsumerSpec(Spec):
@@ -35,6 +36,24 @@ class ConsumerSpec(Spec):
         description="downstream full: do not poll before there is room (blocking before service), "
         "or poll and wait with the records in hand (blocking after service)",
     )
+    commit_interval: PositiveSeconds = Field(
+        default=5.0, description="how often the position up to which all is delivered is committed (auto.commit.interval.ms)"
+    )
+    heap: Bytes | None = Field(
+        default=None,
+        description="memory of the consuming process: records it has read (in Flink's buffers, too) and not yet delivered",
+    )
+    overhead: int = Field(default=0, ge=0, le=10**9, description="bytes that one record takes there beyond its size")
+    restart_after: PositiveSeconds | None = Field(
+        default=None, description="from an out-of-memory crash to reading again; none: it stays down"
+    )
+
+    @model_validator(mode="after")
+    def _nothing_is_ignored(self) -> ConsumerSpec:
+        for name in ("overhead", "restart_after"):
+            if getattr(self, name) and self.heap is None:
+                raise ValueError(f"{name} needs a heap that can run out; add heap")
+        return self
 
 
 Poll = tuple[int, float, list[Range]]
@@ -63,7 +82,9 @@ class Consumer:
         self._latency = Draws(streams.rng("consumer.fetch"), spec.fetch_latency.sample)
         self._polls = 0
         self._free = True
-        self._accepting = True
+        self._conditions = Conditions()
+        self.alive = True
+        self.on_read: Callable[[list[Range]], None] = lambda ranges: None
         self._paused = False
         self._row = row
         self._mark = mark
@@ -94,7 +115,9 @@ class Consumer:
         self._free = False
         latency = self._latency[self._polls]
         self._polls += 1
-        self._fetching.begin(self.clock.now, latency, (self._polls, self.clock.now, self.broker.read(count)))
+        ranges = self.broker.read(count)
+        self._fetching.begin(self.clock.now, latency, (self._polls, self.clock.now, ranges))
+        self.on_read(ranges)
 
     def _note_pause(self, paused: bool) -> None:
         if paused != self._paused:
@@ -132,9 +155,29 @@ class Consumer:
             self._free = True
             self.poll()
 
+    @property
+    def _accepting(self) -> bool:
+        return self._conditions.accepting and self._conditions.reachable and self.alive
+
+    def set_alive(self, alive: bool) -> None:
+        """The process is gone, or there again."""
+        self.alive = alive
+        self.poll()
+
+    def abandon(self, now: float) -> None:
+        """The process died: forget everything fetched."""
+        for first, count, entered, started, served, _ in self._in_hand():
+            self._row((first, count, entered, started, served if served == served else now, now))
+        self._fetching.clear()
+        self._hand.clear()
+        self._note_pause(False)
+        if self._loop is not None:
+            self._loop.abandon(now)
+        self._free = True
+
     def set_conditions(self, now: Conditions) -> None:
         """Work at another speed, or stop polling."""
-        self._accepting = now.accepting
+        self._conditions = now
         self._fetching.set_speed(self.clock.now, now.speed)
         if self._loop is not None:
             self._loop.servers.set_speed(self.clock.now, now.speed)
@@ -142,10 +185,13 @@ class Consumer:
 
     def unfinished(self) -> list[tuple[float, ...]]:
         """Rows of what was fetched and not handed on."""
+        return self._in_hand() + (self._loop.unfinished() if self._loop else [])
+
+    def _in_hand(self) -> list[tuple[float, ...]]:
         rows: list[tuple[float, ...]] = [
             (first, end - first, polled_at, polled_at, nan, nan)
             for _, polled_at, ranges in self._fetching.jobs()
             for first, end, _ in ranges
         ]
         rows += [(first, end - first, polled, polled, fetched, nan) for first, end, polled, fetched in self._hand]
-        return rows + (self._loop.unfinished() if self._loop else [])
+        return rows

@@ -2,8 +2,8 @@
 
 Sources, each sorted by itself, hold everything the two have to do: arrivals (an array), the orbit of retries (a heap),
 requests in service (a heap as long as there are workers) and timeouts (a FIFO, since every client is equally patient); a
-fifth holds the records in service further down. Merging them costs a third of one SimPy event each; the order of time is
-exactly SimPy's.
+fifth, the clock's small events, holds the rest: records in service further down, messages on the network, rejections.
+Merging them costs a third of one SimPy event each; the order of time is exactly SimPy's.
 """
 
 from __future__ import annotations
@@ -14,13 +14,10 @@ from math import inf
 from typing import Any
 
 from bpsim.kernel.clock import Clock
-from bpsim.result import Outcome, Work
 from bpsim.tiers.api import Api
 from bpsim.tiers.client import BLOCK, NEW_REQUEST, PENDING, Client
 
-TIMED_OUT = int(Outcome.TIMED_OUT)
 ARRIVAL, RETRY, TIMEOUT, SERVED, SMALL = range(5)
-OUTSIDE, LEFT = int(Work.OUTSIDE), int(Work.LEFT)
 
 
 class Front:
@@ -42,7 +39,7 @@ class Front:
         """Run every event due before SimPy's next."""
         clock, client, api = self.clock, self.client, self.api
         orbit, ongoing, small = client.orbit, api.servers.ongoing, clock.small
-        outcome, accept, complete, sign = client.outcome, api.accept, api.complete, client.sign
+        outcome, accept, complete, sign, plain = client.outcome, api.accept, api.complete, client.sign, client.plain
         arrival, due, events = self._next_arrival, self._due, 0
         while True:
             source, time = ARRIVAL, arrival
@@ -62,7 +59,7 @@ class Front:
                 complete(heappop(ongoing)[1], time)
             elif source == TIMEOUT:
                 if outcome[self._oldest] == PENDING:
-                    self._expire(self._oldest, time)
+                    client.expire(self._oldest, time)
                 due = self._due = self._next_due()
             elif source == SMALL:
                 _, _, action, job = heappop(small)
@@ -76,7 +73,10 @@ class Front:
                     _, request, number = heappop(orbit)
                     if request == NEW_REQUEST:
                         request = client.new_request(time)
-                accept(sign(time, request, number), time)
+                if plain:
+                    accept(sign(time, request, number), time)
+                else:
+                    client.send(time, request, number)
                 if due == inf:
                     due = self._due = self._next_due()
         self.events += events
@@ -95,9 +95,3 @@ class Front:
             oldest += 1
         self._oldest = oldest
         return client.sent[oldest] + client.timeout if oldest < count else inf
-
-    def _expire(self, attempt: int, now: float) -> None:
-        """The client stops waiting. Work inside goes on; who was still outside leaves."""
-        if self.client.work[attempt] == OUTSIDE:
-            self.client.work[attempt] = LEFT
-        self.client.fail(attempt, now, TIMED_OUT)

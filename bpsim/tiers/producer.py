@@ -65,9 +65,11 @@ class Producer:
         """Flat (first, end, time) triples of what died with the process."""
         self._batch = max(1, spec.batch.in_records(record_bytes))
         self._linger = to_grid(spec.linger)
-        self._spare = spec.max_in_flight
+        self._spare = self._max_in_flight = spec.max_in_flight
         self._alarm = Alarm(clock, self.send)
         self._flights: dict[int, tuple[int, float]] = {}
+        self._orphans: set[int] = set()
+        """Flights of a process that has died since: the broker has them, and nobody waits for their ack."""
         self._row = row
         if broker is not None:
             broker.on_ack = self._acked
@@ -104,6 +106,9 @@ class Producer:
         now = self.clock._now
         sent_at = self._flights.pop(first)[1]
         self._row((first, end - first, self.produced[first], sent_at, now, now))
+        if first in self._orphans:
+            self._orphans.remove(first)
+            return
         self.held -= end - first
         self._spare += 1
         self.on_ack(first, end)
@@ -114,8 +119,10 @@ class Producer:
         """The process is gone and with it every record not yet handed over; what the broker has, it keeps."""
         if self.sent < len(self.produced):
             self.lost.extend((self.sent, len(self.produced), now))
-            self.held -= len(self.produced) - self.sent
             self.sent = len(self.produced)
+        self._orphans |= self._flights.keys()
+        self._spare = self._max_in_flight
+        self.held = 0
         self._alarm.cancel()
 
     def waiting(self) -> list[tuple[int, int]]:

@@ -64,6 +64,8 @@ class Writer:
         self._inserts = 0
         self._servers = TimedServers(clock, self._committed)
         self._alarm = Alarm(clock, self.insert)
+        self._locked_out: list[tuple[float, Insert]] | None = None
+        """While the table is locked: (work, insert) of those that hold a connection and wait."""
         self._row = row
         self.inbox.on_item = self.insert
 
@@ -82,7 +84,11 @@ class Writer:
             self._idle -= 1
             number = self._inserts
             self._inserts += 1
-            self._servers.begin(now, self._work(number, ranges), (number, ranges, now))
+            work = self._work(number, ranges)
+            if self._locked_out is None:
+                self._servers.begin(now, work, (number, ranges, now))
+            else:
+                self._locked_out.append((work, (number, ranges, now)))
             inbox.made_room()
 
     def _work(self, number: int, ranges: list[Range]) -> float:
@@ -103,12 +109,44 @@ class Writer:
 
     def set_conditions(self, now: Conditions) -> None:
         """Work at another speed, or take nothing in."""
-        self._servers.set_speed(self.clock.now, now.speed)
+        self._servers.set_speed(self.clock.now, now.speed if now.reachable else 0.0)
+        waited = [] if now.locked or self._locked_out is None else self._locked_out
+        self._locked_out = (self._locked_out or []) if now.locked else None
+        for work, insert in waited:
+            self._servers.begin(self.clock.now, work, insert)
         self.inbox.set_open(now.accepting)
+
+    def _jobs(self) -> list[Insert]:
+        return [*self._servers.jobs(), *(insert for _, insert in self._locked_out or ())]
+
+    def crash(self) -> None:
+        """The database died: inserts under way are rolled back, and their rows wait for another."""
+        now = self.clock.now
+        jobs = sorted(self._jobs())
+        for _, ranges, began in reversed(jobs):
+            for first, end, entered in ranges:
+                self._row((first, end - first, entered, began, now, now))
+            self.inbox.put_back([(first, end) for first, end, _ in ranges], now)
+        self._forget(len(jobs))
+        self.insert()
+
+    def abandon(self, now: float) -> None:
+        """The consuming process died: rows that wait are forgotten, inserts under way are rolled back."""
+        for first, count, entered, started, _, _ in self.unfinished():
+            self._row((first, count, entered, started, now if started == started else nan, now))
+        self._forget(len(self._jobs()))
+        self.inbox.clear()
+
+    def _forget(self, inserts: int) -> None:
+        self._idle += inserts
+        self._servers.clear()
+        self._alarm.cancel()
+        if self._locked_out:
+            self._locked_out = []
 
     def unfinished(self) -> list[tuple[float, ...]]:
         """Rows of what waits or is being inserted."""
         rows: list[tuple[float, ...]] = [(a, b - a, entered, nan, nan, nan) for a, b, entered in self.inbox.ranges]
-        for _, ranges, began in self._servers.jobs():
+        for _, ranges, began in self._jobs():
             rows += [(first, end - first, entered, began, nan, nan) for first, end, entered in ranges]
         return rows

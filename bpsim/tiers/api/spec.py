@@ -1,0 +1,81 @@
+"""What an API is told to do."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from bpsim.admission import Admission
+from bpsim.distributions import Distribution
+from bpsim.kernel.bound import Bound
+from bpsim.shedding import Shedding
+from bpsim.spec import Spec
+from bpsim.units import Bytes, PositiveSeconds, Seconds
+
+
+class WarmUp(Spec):
+    """After a restart the process works at `speed` (1 = normal), and gets to 1 in a straight line (JIT, cold caches)."""
+
+    lasts: PositiveSeconds
+    speed: float = Field(gt=0, lt=1, description="share of the normal speed at first")
+
+
+class ApiSpec(Spec):
+    """The HTTP API: `workers` handle requests one each; the rest wait in its queue."""
+
+    not_yet: ClassVar[dict[str, str]] = {"connections": "the connection limit comes with the deeper API (issue 5)"}
+    workers: int = Field(ge=1, le=1_000_000, description="requests handled at the same time")
+    service: Distribution = Field(description="time a worker needs for one request, producing apart")
+    contention: Seconds = Field(default=0.0, description="time that each request in service adds to one that begins")
+    queue: Bound = Field(default=Bound(), description="requests that may wait for a worker")
+    on_full: Literal["reject", "unavailable", "drop", "block"] = Field(
+        default="reject",
+        description="queue full: reply 429, reply 503, say nothing, or let the client wait for a place (it may give up)",
+    )
+    order: Literal["fifo", "lifo", "adaptive_lifo", "critical_first"] = Field(
+        default="fifo",
+        description="who is next: the first or the last to come, the last to come while many wait (adaptive_lifo), or the most "
+        "critical (who also takes the place of the least critical when the queue is full)",
+    )
+    lifo_above: int | None = Field(
+        default=None, ge=0, description="adaptive_lifo: last in, first out while more wait; default: as many as workers"
+    )
+    expired: Literal["serve", "skip"] = Field(
+        default="serve",
+        description="a request whose client has stopped waiting: serve it all the same, or (the client passes its deadline on) "
+        "drop it when its turn comes, and produce nothing for it",
+    )
+    cancellation: Literal["none", "propagated"] = Field(
+        default="none", description="a client that stops waiting: the work goes on (uvicorn), or stops where it is"
+    )
+    shedding: Shedding | None = Field(default=None, description="what is dropped (503) when its turn comes")
+    admission: Admission | None = Field(default=None, description="who is turned away at the door, whatever room there is")
+    signal_delay: Seconds = Field(default=0.0, description="age of what the admission policy knows of requests that ended")
+    reject_time: Seconds = Field(default=0.001, description="time until the client holds a 429, 503 or refusal")
+    reject_cost: Seconds = Field(default=0.0, description="time of a worker that turning one request away takes")
+    retry_after: PositiveSeconds | None = Field(default=None, description="Retry-After header of a 429 or 503")
+    reply: Literal["on_enqueue", "on_ack"] = Field(
+        default="on_enqueue", description="reply once the record is in the producer's buffer, or after the broker's ack"
+    )
+    heap: Bytes | None = Field(
+        default=None,
+        description="memory of the API process (requests inside and the producer's buffer); at the limit it dies",
+    )
+    overhead: int = Field(default=0, ge=0, le=10**9, description="bytes that one request or record takes beyond its size")
+    restart_after: PositiveSeconds | None = Field(
+        default=None, description="from an out-of-memory crash to serving again; none: it stays down"
+    )
+    warm_up: WarmUp | None = Field(default=None, description="slow start after a restart")
+
+    @model_validator(mode="after")
+    def _nothing_is_ignored(self) -> ApiSpec:
+        if self.lifo_above is not None and self.order != "adaptive_lifo":
+            raise ValueError(f"lifo_above belongs to order: adaptive_lifo; with {self.order} it would be ignored")
+        if self.signal_delay and self.admission is None:
+            raise ValueError("signal_delay is the age of an admission policy's signals, and there is no admission")
+        if self.overhead and self.heap is None:
+            raise ValueError("overhead counts against the heap, and there is none; add heap")
+        if self.restart_after is not None and self.heap is None:
+            raise ValueError("restart_after follows an out-of-memory crash, and there is no heap to run out of; add heap")
+        return self

@@ -1,0 +1,116 @@
+"""The consuming process: consumer, Flink and the rows on their way to the database live and die together. What it had not
+committed it reads again, so what had been written since the last commit is written twice (at-least-once)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import floor
+from typing import Protocol
+
+import numpy as np
+
+from bpsim.kernel.buffer import Range, Sink
+from bpsim.kernel.clock import URGENT, Clock
+from bpsim.kernel.ledger import cover_of
+from bpsim.result import Column
+from bpsim.streams import to_grid
+from bpsim.tiers.broker import Broker
+from bpsim.tiers.consumer import Consumer, ConsumerSpec
+
+
+class Part(Protocol):
+    """A tier of the process."""
+
+    def abandon(self, now: float) -> None:
+        """Forget everything that is inside."""
+
+
+class Job:
+    """Watches what is read and delivered, for the memory and for what a crash costs."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        spec: ConsumerSpec,
+        record_bytes: int,
+        broker: Broker,
+        parts: Sequence[Part],
+        sink: Sink,
+        mark: Callable[[str, float], None],
+    ) -> None:
+        self.clock = clock
+        self.replayed: list[tuple[int, int]] = []
+        """Records that were put back for reading again."""
+        self._spec = spec
+        self._bytes_each = record_bytes + spec.overhead
+        self._broker = broker
+        self._parts = parts
+        self._sink = sink
+        self._mark = mark
+        self._reads: list[Range] = []
+        self._delivered_before = 0
+        self._read = 0
+        self._dying = False
+
+    def note_read(self, ranges: list[Range]) -> None:
+        """Records come into the process; at the limit of its heap it dies before anything else happens."""
+        self._reads.extend(ranges)
+        self._read += sum(end - first for first, end, _ in ranges)
+        if self._spec.heap is not None and not self._dying and self.held_bytes > self._spec.heap:
+            self._dying = True
+            self.clock.call_at(self.clock.now, self._run_out_of_memory, URGENT)
+
+    @property
+    def held(self) -> int:
+        """Records inside the process."""
+        return self._read - (self._sink.count - self._delivered_before)
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory they take."""
+        return self.held * self._bytes_each
+
+    def _run_out_of_memory(self) -> None:
+        self.crash()
+        consumer = self._parts[0]
+        assert isinstance(consumer, Consumer)
+        consumer.set_alive(False)
+        if self._spec.restart_after is not None:
+            self.clock.call_at(self.clock.now + to_grid(self._spec.restart_after), self.restart)
+
+    def crash(self) -> None:
+        """Everything inside is forgotten, and the broker gives out again what was not committed."""
+        now = self.clock.now
+        self._mark("crash", float(self.held_bytes))
+        for part in self._parts:
+            part.abandon(now)
+        again = self._uncommitted(now)
+        self.replayed += again
+        self._broker.put_back(again, now)
+        self._reads = []
+        self._read = 0
+        self._delivered_before = self._sink.count
+        self._dying = False
+
+    def restart(self) -> None:
+        """The process is there again."""
+        self._mark("restart", 0.0)
+        consumer = self._parts[0]
+        assert isinstance(consumer, Consumer)
+        consumer.set_alive(True)
+
+    def _uncommitted(self, now: float) -> list[tuple[int, int]]:
+        """What was read from the first record on that had not been delivered at the last commit, as ranges in the order of
+        reading. Commits fall on multiples of the interval."""
+        if not self._reads:
+            return []
+        commit = floor(now / self._spec.commit_interval) * self._spec.commit_interval
+        order = np.concatenate([np.arange(first, end) for first, end, _ in self._reads])
+        log = np.frombuffer(self._sink.delivered, dtype=np.float64).reshape(-1, 3)
+        count = max(int(order.max()) + 1, int(log[:, 1].max(initial=0)))
+        delivered: Column = cover_of(count, log[log[:, 2] <= commit, :2])[order] > 0
+        if delivered.all():
+            return []
+        order = order[int(np.argmin(delivered)) :]
+        breaks = np.flatnonzero(np.diff(order) != 1) + 1
+        return [(int(run[0]), int(run[-1]) + 1) for run in np.split(order, breaks)]
