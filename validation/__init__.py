@@ -1,0 +1,1 @@
+"""bpsim against what others published: `python -m validation [--full] [--write]` makes docs/validation.md."""
