@@ -26,7 +26,7 @@ if st.sidebar.button("Run", type="primary"):
 
     experiment = run_variants(file, int(seed), on_progress=show)
     bar.empty()
-    for verdict in experiment.verdicts:
+    for verdict in experiment.judged:
         (st.success if verdict.passed else st.error)(verdict.claim)
     for figure, draw in FIGURES.items():
         st.pyplot(draw(experiment.results))

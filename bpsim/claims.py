@@ -40,7 +40,7 @@ class UnknownName(ValueError):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judged:
     """Whether a claim holds, and the numbers it was about."""
 
     claim: str
@@ -81,7 +81,7 @@ class Claim:
             if metric not in metrics:
                 raise UnknownName(f"there is no metric '{metric}'{_near(metric, metrics)}")
 
-    def check(self, summaries: Summaries) -> Verdict:
+    def check(self, summaries: Summaries) -> Judged:
         """Hold the claim against each variant's summary. A comparison with NaN (it never happened) fails."""
         values: dict[str, float] = {}
 
@@ -94,8 +94,8 @@ class Claim:
         passed, undefined = _holds(self.tree, look_up)
         missing = [name for name, value in values.items() if isnan(value)]
         if passed or not undefined:
-            return Verdict(self.text, passed, values)
-        return Verdict(self.text, passed, values, f"{' and '.join(missing)} is NaN" if missing else "a division by 0")
+            return Judged(self.text, passed, values)
+        return Judged(self.text, passed, values, f"{' and '.join(missing)} is NaN" if missing else "a division by 0")
 
 
 def parse(text: str) -> Claim:

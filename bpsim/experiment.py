@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bpsim.claims import Verdict
+from bpsim.claims import Judged
 from bpsim.engine import Simulation
 from bpsim.metrics import summary
 from bpsim.result import Result
+from bpsim.scenario import Scenario
 from bpsim.scenario_file import ScenarioFile
+from bpsim.verdict import Rerun, Verdict
+from bpsim.verdict import judge as judge_run
 
 SLICES = 200
 """How often progress is told and an interrupt heeded."""
@@ -19,10 +22,8 @@ SLICES = 200
 class Progress:
     """Where a run stands."""
 
-    variant: str
-    number: int
-    """Which variant, from 0."""
-    variants: int
+    run: str
+    """The variant, or a control of it."""
     now_s: float
     duration_s: float
     events: int
@@ -30,14 +31,16 @@ class Progress:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Every variant's result and summary, and the verdicts on the claims."""
+    """Every variant's result and summary, and the claims, judged."""
 
     file: ScenarioFile
     seed: int
     results: dict[str, Result]
     summaries: dict[str, dict[str, float]]
-    verdicts: tuple[Verdict, ...]
+    judged: tuple[Judged, ...]
     interrupted: bool
+    verdicts: dict[str, Verdict]
+    """What became of each variant; empty when interrupted."""
 
 
 def run_variants(
@@ -46,31 +49,58 @@ def run_variants(
     only: tuple[str, ...] = (),
     on_progress: Callable[[Progress], None] = lambda progress: None,
     stop: Callable[[], bool] = lambda: False,
+    controls: bool = True,
 ) -> Experiment:
     """Run every variant (or those named in `only`) with one seed: common random numbers. When `stop` says so, what is
-    done so far is kept, the unfinished variant included, and no claim is judged."""
+    done so far is kept, the unfinished variant included, and nothing is judged. A variant that ends badly is run again
+    without its cause, unless `controls` is false."""
     results: dict[str, Result] = {}
     names = [name for name in file.variants if not only or name in only]
-    for number, name in enumerate(names):
-        scenario = file.variants[name]
-        simulation = Simulation(scenario, seed, variant=name)
-        for step in range(1, SLICES + 1):
-            if stop():
-                break
-            simulation.advance(simulation.duration * step / SLICES)
-            done = Progress(name, number, len(names), simulation.now, simulation.duration, simulation.events)
-            on_progress(done)
-        if simulation.now > 0:
-            results[name] = simulation.result()
+    for name in names:
+        result = run_slice_by_slice(file.variants[name], seed, name, name, on_progress, stop)
+        if result.ended_s > 0:
+            results[name] = result
         if stop():
             break
     summaries = {name: summary(result) for name, result in results.items()}
     interrupted = len(results) < len(names) or any(result.ended_s < result.duration_s for result in results.values())
-    verdicts = () if interrupted else judge(file, summaries)
-    return Experiment(file, seed, results, summaries, verdicts, interrupted)
+    judged = () if interrupted else judge(file, summaries)
+    verdicts: dict[str, Verdict] = {}
+    for name in () if interrupted else names:
+        rerun = _control(seed, name, on_progress, stop) if controls else lambda scenario, words: None
+        verdicts[name] = judge_run(file.variants[name], results[name], rerun)
+        if stop():
+            verdicts, judged, interrupted = {}, (), True
+            break
+    return Experiment(file, seed, results, summaries, judged, interrupted, verdicts)
 
 
-def judge(file: ScenarioFile, summaries: dict[str, dict[str, float]]) -> tuple[Verdict, ...]:
+def run_slice_by_slice(
+    scenario: Scenario,
+    seed: int,
+    variant: str,
+    label: str,
+    on_progress: Callable[[Progress], None],
+    stop: Callable[[], bool],
+) -> Result:
+    """Run `scenario`, telling of its progress as `label`, until it ends or `stop` says so."""
+    simulation = Simulation(scenario, seed, variant=variant)
+    for step in range(1, SLICES + 1):
+        if stop():
+            break
+        simulation.advance(simulation.duration * step / SLICES)
+        on_progress(Progress(label, simulation.now, simulation.duration, simulation.events))
+    return simulation.result()
+
+
+def _control(seed: int, variant: str, on_progress: Callable[[Progress], None], stop: Callable[[], bool]) -> Rerun:
+    def rerun(scenario: Scenario, words: str) -> Result:
+        return run_slice_by_slice(scenario, seed, variant, f"{variant} {words}", on_progress, stop)
+
+    return rerun
+
+
+def judge(file: ScenarioFile, summaries: dict[str, dict[str, float]]) -> tuple[Judged, ...]:
     """The verdict on every claim whose variants were run."""
 
     def can_be_judged(names: list[tuple[str | None, str]]) -> bool:

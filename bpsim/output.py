@@ -58,12 +58,13 @@ def summary_document(experiment: Experiment) -> dict[str, Any]:
         "interrupted": experiment.interrupted,
         "claims": [
             {"claim": verdict.claim, "passed": verdict.passed, "values": _plain(verdict.values)}
-            for verdict in experiment.verdicts
+            for verdict in experiment.judged
         ],
         "variants": {
             name: {
                 "duration_s": result.duration_s,
                 "simulated_s": result.ended_s,
+                "verdict": _verdict(experiment, name),
                 "metrics": _plain(experiment.summaries[name]),
                 "ledger": ledger(result),
                 "fingerprint": result.fingerprint,
@@ -71,6 +72,14 @@ def summary_document(experiment: Experiment) -> dict[str, Any]:
             for name, result in experiment.results.items()
         },
     }
+
+
+def _verdict(experiment: Experiment, name: str) -> dict[str, Any] | None:
+    verdict = experiment.verdicts.get(name)
+    if verdict is None:
+        return None
+    cause = {"sustained_by": verdict.sustained_by} if verdict.sustained_by else {}
+    return {"state": verdict.state, "words": verdict.words, **cause, "evidence": _plain(verdict.evidence)}
 
 
 def _plain(values: dict[str, float]) -> dict[str, float | str | None]:

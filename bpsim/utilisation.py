@@ -55,7 +55,7 @@ def _seconds_per_record(scenario: Scenario, speed: Callable[[str], float]) -> di
         found["api"] += at_speed("broker", broker.ack_latency.mean + append) if api.reply == "on_ack" else 0.0
         found["producer"] = acked / batch / producer.max_in_flight
         found["broker"] = at_speed("broker", append) / broker.partitions
-    found["api"] /= api.workers
+    found["api"] = max(found["api"] / api.workers, api.contention)  # n in service take S + n·contention each
     if consumer is not None:
         found["consumer"] = at_speed("consumer", consumer.fetch_latency.mean / consumer.max_poll_records)
         found["consumer"] += at_speed("consumer", consumer.service.mean)

@@ -46,12 +46,12 @@ def test_progress_is_told_by_variant_up_to_the_end(file: ScenarioFile) -> None:
 def test_only_the_variants_asked_for_are_run_and_judged(file: ScenarioFile) -> None:
     experiment = run_variants(file, only=("no_retry",))
     assert list(experiment.results) == ["no_retry"]
-    assert [verdict.claim for verdict in experiment.verdicts] == ["no_retry.amplification == 1"]
+    assert [verdict.claim for verdict in experiment.judged] == ["no_retry.amplification == 1"]
     assert not experiment.interrupted
 
 
 def test_claims_are_judged_with_their_values(file: ScenarioFile) -> None:
-    verdicts = run_variants(file).verdicts
+    verdicts = run_variants(file).judged
     assert [verdict.passed for verdict in verdicts] == [True, True]
     assert verdicts[1].values == {"no_retry.amplification": 1.0}
 
@@ -64,7 +64,7 @@ def test_a_stop_keeps_what_is_done_and_judges_nothing(file: ScenarioFile, slices
     experiment = run_variants(file, on_progress=told.append, stop=lambda: len(told) >= slices)
     assert list(experiment.results) == variants
     assert experiment.interrupted
-    assert experiment.verdicts == ()
+    assert experiment.judged == ()
     if slices == SLICES + 50:
         assert experiment.results["naive"].ended_s == 2.0
         assert experiment.results["no_retry"].ended_s == pytest.approx(0.5)

@@ -81,7 +81,7 @@ def test_the_resolved_scenario_gives_the_identical_run(text: str, tmp_path: Path
     again = run_variants(load(tmp_path / "o" / "scenario.yaml"), seed=7)
     assert {n: r.fingerprint for n, r in again.results.items()} == {n: r.fingerprint for n, r in first.results.items()}
     assert again.file.question == first.file.question
-    assert again.verdicts == first.verdicts
+    assert again.judged == first.judged
 
 
 def test_summary_json_is_strict_json_and_nan_is_null(experiment: Experiment) -> None:

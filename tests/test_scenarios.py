@@ -50,7 +50,7 @@ def failed_claims(path: Path, seed: int, sets: tuple[str, ...]) -> list[str]:
     experiment = run_variants(load(path, sets), seed)
     for result in experiment.results.values():
         metrics.check(result)
-    return [f"seed {seed}: {verdict.claim} {verdict.values}" for verdict in experiment.verdicts if not verdict.passed]
+    return [f"seed {seed}: {verdict.claim} {verdict.values}" for verdict in experiment.judged if not verdict.passed]
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -68,7 +68,7 @@ def test_the_control_does_not_show_the_effect(path: Path) -> None:
 
     change, claim = CONTROLS[path.stem]
     experiment = run_variants(load(path, (change,)), 1)
-    assert not all(verdict.passed for verdict in experiment.verdicts), "the claims hold without their cause"
+    assert not all(verdict.passed for verdict in experiment.judged), "the claims hold without their cause"
     verdict = parse(claim).check(experiment.summaries)
     assert verdict.passed, verdict
 

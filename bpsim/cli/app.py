@@ -83,6 +83,9 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print summary.json and nothing else.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but warnings and errors.")] = False,
     figures: Annotated[bool, typer.Option(help="Draw the figures.")] = True,
+    controls: Annotated[
+        bool, typer.Option(help="Run a variant that ends badly again without its cause, to tell metastable from overloaded.")
+    ] = True,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an aborted run.")] = False,
 ) -> None:
     """Run a scenario, show and save what came out.
@@ -92,7 +95,7 @@ def run(
     from bpsim.cli.running import Options, run_command
 
     folder = out if out is not None else Path("out") / scenario.stem
-    run_command(Options(scenario, seed, tuple(set_), folder, force, tuple(variant), as_json, quiet, figures, debug))
+    run_command(Options(scenario, seed, tuple(set_), folder, force, tuple(variant), as_json, quiet, figures, controls, debug))
 
 
 @app.command()

@@ -43,6 +43,7 @@ class Options:
     as_json: bool
     quiet: bool
     figures: bool
+    controls: bool
     debug: bool
 
 
@@ -67,7 +68,7 @@ def run_command(options: Options) -> None:
         _say_where(options)
     if experiment.interrupted:
         raise typer.Exit(Exit.INTERRUPTED)
-    if not all(verdict.passed for verdict in experiment.verdicts):
+    if not all(verdict.passed for verdict in experiment.judged):
         raise typer.Exit(Exit.CLAIM_FAILED)
 
 
@@ -117,13 +118,13 @@ def _run(file: ScenarioFile, options: Options) -> Experiment:
         tasks: dict[str, Any] = {}
 
         def show(where: Where) -> None:
-            if where.variant not in tasks:
-                tasks[where.variant] = bar.add_task(where.variant, total=where.duration_s, rate="")
-            task = bar.tasks[tasks[where.variant]]
+            if where.run not in tasks:
+                tasks[where.run] = bar.add_task(where.run, total=where.duration_s, rate="")
+            task = bar.tasks[tasks[where.run]]
             rate = f"{where.events / task.elapsed:,.0f} events/s" if task.elapsed else ""
             bar.update(task.id, completed=where.now_s, rate=rate)
 
-        return run_variants(file, options.seed, options.only, show, lambda: bool(seen))
+        return run_variants(file, options.seed, options.only, show, lambda: bool(seen), options.controls)
 
 
 def _write(experiment: Experiment, options: Options) -> None:

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from bpsim.claims import Verdict
+from bpsim.claims import Judged
 from bpsim.experiment import Experiment
 from bpsim.units import format_bytes, format_rate, format_seconds
 
@@ -66,6 +66,10 @@ ROWS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("bytes lost in the crash", "crash_lost_bytes", format_bytes),
     ("latency before the crash", "latency_before_crash_s", format_seconds),
 )
+MOODS = {"healthy": "green", "recovered": "green", "degraded": "yellow", "inconclusive": "yellow"} | dict.fromkeys(
+    ("metastable", "overloaded", "crashed"), "bold red"
+)
+"""The colour of a verdict."""
 ALWAYS = ("offered_per_s", "goodput_per_s", "success_share", "amplification")
 FAULTED = ("recovery_time_s",)
 NARROW = 92
@@ -81,6 +85,11 @@ def result_lines(experiment: Experiment, unicode: bool) -> Iterator[Table | Text
     for name in summaries:
         table.add_column(escape(name), justify="right")
     faulted = any(not isnan(values["after_offered_per_s"]) for values in summaries.values())
+    if experiment.verdicts:
+        table.add_row(
+            "verdict",
+            *(Text(experiment.verdicts[name].state, style=MOODS[experiment.verdicts[name].state]) for name in summaries),
+        )
     for label, metric, show in ROWS:
         values = [summary[metric] for summary in summaries.values()]
         if metric in FAULTED and faulted:
@@ -89,15 +98,17 @@ def result_lines(experiment: Experiment, unicode: bool) -> Iterator[Table | Text
             table.add_row(label, *("-" if isnan(value) else show(value) for value in values))
     if summaries:
         yield table
-    for verdict in experiment.verdicts:
+    for name, found in experiment.verdicts.items():
+        yield Text.assemble((f"{name}: " if len(summaries) > 1 else "", "bold"), found.words)
+    for verdict in experiment.judged:
         yield _claim_line(verdict)
-    unjudged = len(experiment.file.expect) - len(experiment.verdicts)
+    unjudged = len(experiment.file.expect) - len(experiment.judged)
     if unjudged:
         why = "the run was interrupted" if experiment.interrupted else "their variants were not run"
         yield Text(f"{unjudged} of {len(experiment.file.expect)} claims not judged: {why}")
 
 
-def _claim_line(verdict: Verdict) -> Text:
+def _claim_line(verdict: Judged) -> Text:
     line = Text.assemble(("pass  ", "green") if verdict.passed else ("FAIL  ", "bold red"), verdict.claim)
     values = ", ".join(f"{name} = {value:.4g}" for name, value in verdict.values.items())
     line.append(f"   [{values}]" if len(line) + len(values) < NARROW else f"\n      [{values}]")

@@ -6,6 +6,7 @@ from math import inf, nan
 
 import numpy as np
 
+from bpsim.metrics.health import health
 from bpsim.metrics.ledger import ledger
 from bpsim.metrics.occupancy import Occupancy
 from bpsim.metrics.spans import Floats, level_peak, quantiles, time_in
@@ -13,8 +14,6 @@ from bpsim.metrics.windows import FAILURES, LEVELS, NAMES, latencies, tier_colum
 from bpsim.result import CRITICALITIES, TIERS, Fate, Outcome, Result, Work
 
 PHASES = ("before", "during", "after")
-RECOVERED = 0.9
-"""Share of requests that must succeed for a system to count as recovered."""
 PRESSED_FILL, PRESSED_BLOCKED, PRESSED_BUSY = 0.9, 0.5, 0.99
 ONSET_WINDOW_S, ONSET_WINDOWS = 0.2, 5
 
@@ -173,18 +172,11 @@ def recovery_time(result: Result, step_s: float = 5.0) -> float:
     window = fault_window(result)
     if window is None or window[1] >= result.ended_s:
         return nan
-    requests = result.tables["requests"]
-    edges = np.arange(window[1], result.ended_s + 1e-9, step_s)
-    if len(edges) < 2:
-        return nan
-    judged = (requests["outcome"] != Outcome.PENDING) | (requests["born_s"] <= result.ended_s - step_s)
-    happy = np.histogram(requests["born_s"][requests["outcome"] == Outcome.OK], edges)[0]
-    born = np.histogram(requests["born_s"][judged], edges)[0]
-    bad = np.flatnonzero((born > 0) & (happy < RECOVERED * born))
-    if not len(bad):
-        return 0.0 if born.any() else nan
-    after = np.flatnonzero(born[bad[-1] + 1 :] > 0)
-    return float((bad[-1] + 1) * step_s) if len(after) else nan
+    later = health(result, window[1], step_s)
+    if not len(later.bad):
+        return 0.0 if later.judged.any() else nan
+    last = int(later.bad[-1])
+    return (last + 1) * step_s if later.judged[last + 1 :].any() else nan
 
 
 def _crash(result: Result, occupancy: Occupancy) -> dict[str, float]:
