@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from math import inf, isfinite
 from pathlib import Path
 from typing import Any
@@ -16,37 +11,12 @@ from typing import Any
 import yaml
 
 from bpsim.experiment import Experiment
+from bpsim.folder import SCHEMA_VERSION, put, write_manifest
 from bpsim.metrics import ledger, timeseries
 from bpsim.result import Result
 from bpsim.scenario import Scenario
 from bpsim.units import format_rate, format_seconds
 from bpsim.utilisation import predicted
-
-SCHEMA_VERSION = 1
-
-
-class OutputExists(FileExistsError):
-    """The output folder is there already and may not be replaced."""
-
-
-def check_free(folder: Path, force: bool = False) -> None:
-    """Raises `OutputExists` when `folder` is taken, and `OSError` when nothing can be made there.
-
-    `force` frees an empty folder and an earlier output (it has `manifest.json`), never anything else: a mistyped
-    `--out` must not cost anybody their work.
-    """
-    if os.path.lexists(folder):
-        if not force:
-            raise OutputExists(f"{folder} exists already; choose another --out, or --force to replace it")
-        if not folder.is_dir() or (any(folder.iterdir()) and not (folder / "manifest.json").is_file()):
-            raise OutputExists(f"{folder} is not an output of bpsim, so --force does not replace it; choose another --out")
-    above = folder.resolve().parent
-    while not above.exists():
-        above = above.parent
-    if not above.is_dir():
-        raise NotADirectoryError(f"{above} is not a folder")
-    if not os.access(above, os.W_OK):
-        raise PermissionError(f"{above} may not be written to")
 
 
 def summary_document(experiment: Experiment) -> dict[str, Any]:
@@ -87,46 +57,16 @@ def _plain(values: dict[str, float]) -> dict[str, float | str | None]:
 
 
 def write(experiment: Experiment, folder: Path, command: list[str], draw: Callable[[Path], None], force: bool = False) -> None:
-    """Write everything about `experiment` to `folder`; `draw` adds the figures.
+    """Write everything about `experiment` to `folder`; `draw` adds the figures. Raises what `folder.put` raises."""
 
-    `force` replaces whatever folder is there: ask `check_free` first whether that is an output. Raises `OutputExists`
-    without `force`, and whatever writing or drawing raises; then nothing is left behind and an older folder is untouched.
-    """
-    if not force:
-        check_free(folder)
-    folder = folder.resolve()
-    missing = [parent for parent in folder.parents if not parent.exists()]  # innermost first
-    aside: Path | None = None
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    def fill(aside: Path) -> None:
         _write_into(experiment, aside)
         draw(aside / "figures")
-        _write_manifest(experiment, aside, command)
-        aside.chmod(0o755)
-        _put_in_place(aside, folder)
-    except BaseException:
-        if aside is not None:
-            shutil.rmtree(aside, ignore_errors=True)
-        for parent in missing:
-            with suppress(OSError):
-                parent.rmdir()
-        raise
+        runs = {name: result.provenance | {"fingerprint": result.fingerprint} for name, result in experiment.results.items()}
+        facts = {"command": command, "seed": experiment.seed, "interrupted": experiment.interrupted, "runs": runs}
+        write_manifest(aside, facts)
 
-
-def _put_in_place(aside: Path, folder: Path) -> None:
-    """Rename; an older folder goes only when the new one stands in its place, and comes back if it cannot."""
-    if not folder.exists():
-        aside.rename(folder)
-        return
-    old = aside.with_name(f"{aside.name}.old")
-    folder.rename(old)
-    try:
-        aside.rename(folder)
-    except BaseException:
-        old.rename(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+    put(folder, fill, force)
 
 
 def _write_into(experiment: Experiment, folder: Path) -> None:
@@ -160,19 +100,6 @@ def resolved(experiment: Experiment) -> str:
     if experiment.file.expect:
         tree["expect"] = [claim.text for claim in experiment.file.expect]
     return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120)
-
-
-def _write_manifest(experiment: Experiment, folder: Path, command: list[str]) -> None:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    manifest = {
-        "schema_version": SCHEMA_VERSION,
-        "command": command,
-        "seed": experiment.seed,
-        "interrupted": experiment.interrupted,
-        "runs": {name: result.provenance | {"fingerprint": result.fingerprint} for name, result in experiment.results.items()},
-        "files": {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
-    }
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
 
 def warnings(experiment: Experiment) -> list[str]:

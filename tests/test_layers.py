@@ -9,7 +9,7 @@ import bpsim
 
 ROOT = Path(bpsim.__file__).parent
 LAYERS = [
-    {"units", "streams"},
+    {"units", "streams", "folder"},
     {"spec", "document"},
     {"result"},
     {"rolling"},
@@ -23,7 +23,8 @@ LAYERS = [
     {"metrics", "claims"},
     {"scenario_file", "plots", "counterfactual"},
     {"verdict"},
-    {"experiment"},
+    {"experiment", "phase"},
+    {"hysteresis"},
     {"output"},
     {"cli", "__main__", "__init__"},
 ]

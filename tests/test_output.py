@@ -14,7 +14,8 @@ import pytest
 
 from bpsim import output
 from bpsim.experiment import SLICES, Experiment, run_variants
-from bpsim.output import OutputExists, check_free, summary_document, warnings, write
+from bpsim.folder import OutputExists, check_free
+from bpsim.output import summary_document, warnings, write
 from bpsim.result import Result
 from bpsim.scenario_file import load
 from tests.files import TINY
@@ -148,7 +149,7 @@ def test_a_failed_write_leaves_nothing_behind(
     elif broken == "json":
         monkeypatch.setattr(Path, "write_text", fail)
     elif broken == "_write_manifest":
-        monkeypatch.setattr(output, "_write_manifest", fail)
+        monkeypatch.setattr(output, "write_manifest", fail)
     with pytest.raises(OSError):
         write(experiment, tmp_path / "a" / "b" / "o", COMMAND, fail if broken == "draw" else no_figures)
     assert everything_in(tmp_path) == []

@@ -8,9 +8,12 @@ import sys
 from enum import IntEnum
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, NoReturn, TextIO
+from typing import TYPE_CHECKING, Annotated, NoReturn, TextIO
 
 import typer
+
+if TYPE_CHECKING:
+    from bpsim.cli.mapping import Common
 
 
 class Exit(IntEnum):
@@ -96,6 +99,76 @@ def run(
 
     folder = out if out is not None else Path("out") / scenario.stem
     run_command(Options(scenario, seed, tuple(set_), folder, force, tuple(variant), as_json, quiet, figures, controls, debug))
+
+
+Seeds = Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="Seeds 1 to N, the same everywhere.")]
+Jobs = Annotated[int, typer.Option(min=0, max=1024, metavar="N", help="Processes.", show_default="one a core")]
+One = Annotated[str | None, typer.Option(metavar="NAME", help="The variant, if there are several.", show_default=False)]
+Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Output folder.", show_default="out/SCENARIO_COMMAND")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an earlier output in that folder.")]
+
+
+@app.command()
+def phase(
+    scenario: Scenario,
+    x: Annotated[str, typer.Option(metavar="PATH=VALUES", help="Across: client.arrivals.rate=500/s..1500/s:6, or a,b,c.")],
+    y: Annotated[
+        str | None, typer.Option(metavar="PATH=VALUES", help="Up, such as faults.0.factor=1,2,4.", show_default=False)
+    ] = None,
+    variant: One = None,
+    seeds: Seeds = 20,
+    collapse: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLAIM", help="What counts, such as 'after_goodput_per_s < 100'.", show_default="half fail at the end"
+        ),
+    ] = None,
+    set_: Sets = [],  # noqa: B006
+    out: Out = None,
+    force: Force = False,
+    jobs: Jobs = 0,
+) -> None:
+    """Map the probability of collapse over one setting or two.
+
+    Every cell is run with the same seeds.
+    """
+    from bpsim.cli.mapping import phase_command
+
+    phase_command(_common(scenario, set_, variant, seeds, jobs, out, force, "phase"), x, y, collapse)
+
+
+@app.command()
+def hysteresis(
+    scenario: Scenario,
+    low: Annotated[str, typer.Option(metavar="RATE", help="The lowest load, such as 200/s.")],
+    high: Annotated[str, typer.Option(metavar="RATE", help="The highest load, such as 1500/s.")],
+    steps: Annotated[int, typer.Option(min=2, max=200, metavar="N", help="Loads from low to high.")] = 10,
+    hold: Annotated[str, typer.Option(metavar="TIME", help="How long each load is held.")] = "30 s",
+    variant: One = None,
+    seeds: Seeds = 5,
+    set_: Sets = [],  # noqa: B006
+    out: Out = None,
+    force: Force = False,
+    jobs: Jobs = 0,
+) -> None:
+    """Raise the load step by step and lower it again.
+
+    Where does the system break, and where does it recover? The scenario's own load and faults are left out.
+    """
+    from bpsim.cli.mapping import hysteresis_command
+
+    hysteresis_command(_common(scenario, set_, variant, seeds, jobs, out, force, "hysteresis"), low, high, steps, hold)
+
+
+def _common(
+    scenario: Path, sets: list[str], variant: str | None, seeds: int, jobs: int, out: Path | None, force: bool, command: str
+) -> Common:
+    import os
+
+    from bpsim.cli.mapping import Common
+
+    folder = out if out is not None else Path("out") / f"{scenario.stem}_{command}"
+    return Common(scenario, tuple(sets), variant, seeds, jobs or os.cpu_count() or 1, folder, force)
 
 
 @app.command()

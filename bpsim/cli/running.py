@@ -23,7 +23,8 @@ from bpsim.cli.looking import load_or_fail
 from bpsim.cli.table import result_lines
 from bpsim.experiment import Experiment, run_variants
 from bpsim.experiment import Progress as Where
-from bpsim.output import OutputExists, check_free, summary_document, warnings, write
+from bpsim.folder import OutputExists, check_free
+from bpsim.output import summary_document, warnings, write
 from bpsim.scenario_file import ScenarioFile
 
 WIDE = 10_000

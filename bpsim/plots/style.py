@@ -25,7 +25,7 @@ WIDTH, DPI = 12.8, 125
 """Inches and dots an inch: 1600 pixels for up to three variants."""
 NARROWEST = 3.6
 SMALL = 10.0
-RC: dict[str, Any] = {
+RC: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 11,
     "axes.titlesize": 11.5,
