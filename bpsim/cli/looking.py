@@ -54,12 +54,18 @@ def validate_command(path: Path, sets: tuple[str, ...]) -> None:
 def list_command() -> None:
     """Walk the unions and print every member with its first sentence."""
     from bpsim import metrics
+    from bpsim.admission import Admission
     from bpsim.arrivals import Arrivals
+    from bpsim.breaker import Breaker
+    from bpsim.budget import RetryBudget
     from bpsim.distributions import Distribution
     from bpsim.faults import Fault
+    from bpsim.limits import Limit
     from bpsim.result import TIERS
     from bpsim.retry import Retry
     from bpsim.scenario import Scenario
+    from bpsim.shedding import Shedding
+    from bpsim.throttle import Throttle
 
     say("Scenarios (bpsim run NAME)")
     for file in sorted(shipped().glob("*.yaml")):
@@ -72,7 +78,13 @@ def list_command() -> None:
     for title, union in (
         ("Arrivals", Arrivals),
         ("Distributions", Distribution),
-        ("Retries", Retry),
+        ("Retries (client.retry)", Retry),
+        ("Retry budgets (client.retry.budget)", RetryBudget),
+        ("Circuit breakers (client.breaker)", Breaker),
+        ("Throttles (client.throttle)", Throttle),
+        ("Admission (api.admission)", Admission),
+        ("Concurrency limits (api.admission.limit)", Limit),
+        ("Shedding (api.shedding)", Shedding),
         ("Faults", Fault),
     ):
         say(f"\n{title} (kind: …)")
