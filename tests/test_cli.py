@@ -183,7 +183,7 @@ def test_an_interrupt_keeps_what_is_done_and_a_second_one_stops_at_once(
 
     told: list[Progress] = []
 
-    def disturbed(file: ScenarioFile, seed: int, only: tuple[str, ...], tell: Any, stop: Any) -> Experiment:
+    def disturbed(file: ScenarioFile, seed: int, only: tuple[str, ...], tell: Any, stop: Any, controls: bool) -> Experiment:
         def told_and_disturbed(where: Progress) -> None:
             tell(where)
             told.append(where)
@@ -191,7 +191,7 @@ def test_an_interrupt_keeps_what_is_done_and_a_second_one_stops_at_once(
                 for _ in range(signals):
                     signal.raise_signal(signal.SIGINT)
 
-        return run_variants(file, seed, only, told_and_disturbed, stop)
+        return run_variants(file, seed, only, told_and_disturbed, stop, controls)
 
     monkeypatch.setattr(running, "run_variants", disturbed)
     before = signal.getsignal(signal.SIGINT)

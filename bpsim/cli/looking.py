@@ -69,12 +69,12 @@ def list_command() -> None:
 
     say("Scenarios (bpsim run NAME)")
     for file in sorted(shipped().glob("*.yaml")):
-        say(f"  {file.stem:<18} {_question(file)}")
+        say(f"  {file.stem:<22} {_question(file)}")
     say("\nTiers, from the user to the database")
     for tier in TIERS:
         spec = next(members(Scenario.model_fields[tier].annotation))
-        say(f"  {tier:<18} {_first_sentence(spec)}")
-        say(f"  {'':<18} options: {', '.join(spec.model_fields)}")
+        say(f"  {tier:<22} {_first_sentence(spec)}")
+        say(f"  {'':<22} options: {', '.join(spec.model_fields)}")
     for title, union in (
         ("Arrivals", Arrivals),
         ("Distributions", Distribution),
@@ -90,7 +90,7 @@ def list_command() -> None:
         say(f"\n{title} (kind: …)")
         for member in members(union):
             kinds = " | ".join(get_args(member.model_fields["kind"].annotation))
-            say(f"  {kinds:<18} {_first_sentence(member)}")
+            say(f"  {kinds:<22} {_first_sentence(member)}")
     say("\nMetrics (expect: variant.metric > …)")
     for name, meaning in patterns(metrics.METRICS).items():
         say(f"  {name:<34} {meaning}")
