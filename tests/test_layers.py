@@ -15,7 +15,7 @@ LAYERS = [
     {"rolling"},
     {"budget", "breaker", "throttle", "limits", "shedding"},
     {"distributions", "retry", "faults", "admission"},
-    {"arrivals", "complaints"},
+    {"arrivals", "complaints", "keys"},
     {"kernel"},
     {"tiers"},
     {"scenario"},
