@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from heapq import heappop
 from itertools import islice, pairwise
 from typing import Any
@@ -18,6 +19,7 @@ from bpsim.metrics import summary
 from bpsim.shedding import Codel, RequestCodel
 from bpsim.streams import on_grid
 from bpsim.throttle import Cubic
+from bpsim.tiers.flink.debloat import BufferSizeEma, Debloating
 from validation.rows import Effort, Row, exact, near, station
 
 
@@ -181,6 +183,32 @@ def utilization(effort: Effort) -> list[Row]:
 def bandwidth_delay(effort: Effort) -> list[Row]:
     """flink-bdp."""
     return [near("buffers for 320 MB/s, 1 ms, 32 kB", 10.0, theory.flink_buffers_needed(320e6, 0.001, 32e3), 1e-9, "exact")]
+
+
+def buffer_size_ema(effort: Effort, published: dict[str, Any]) -> list[Row]:
+    """flink-buffer-size-ema-vectors: the rule of 2.0 and later."""
+    said, limits = published["published_outcome"], published["parameters"]
+
+    def sizes(calls: Iterable[tuple[int, int]]) -> list[int]:
+        ema = BufferSizeEma(limits["max"], limits["min"], limits["max"], limits["samples"])
+        return [ema.next(*call) for call in calls]
+
+    return [
+        exact("15 calls, sizes in bytes", said["returns"], sizes(said["calls"])),
+        exact("nothing wanted, then 1000", said["from_0_then_1000"], sizes([(0, 1), (1000, 1), (1000, 1), (1000, 1)])),
+        exact("nothing wanted", said["repeated_0"], sizes([(0, 1)] * 6)),
+    ]
+
+
+def buffer_debloater(effort: Effort, published: dict[str, Any]) -> list[Row]:
+    """flink-buffer-debloater-vectors: what the first calculation announces, starting at the largest size."""
+    rows = []
+    for target_ms, smallest, largest, in_use, throughput, said in published["published_outcome"]["rows"]:
+        options = Debloating((2, 0), largest, smallest, largest, target_ms, samples=1)
+        found = options.debloater().recalculate(throughput, in_use)
+        case = f"{throughput} B/s, {in_use} buffers of {smallest} to {largest} B, target {target_ms} ms"
+        rows.append(exact(f"{case}: announced", said or "nothing", found or "nothing"))
+    return rows
 
 
 def timeout_behind_a_queue(effort: Effort) -> list[Row]:
