@@ -33,14 +33,25 @@ def test_variants_meet_the_same_arrivals(file: ScenarioFile) -> None:
     assert np.array_equal(born[0], born[1])
 
 
-def test_progress_is_told_by_variant_up_to_the_end(file: ScenarioFile) -> None:
+def test_progress_is_told_by_run_up_to_the_end(file: ScenarioFile) -> None:
     told: list[Progress] = []
-    run_variants(file, on_progress=told.append)
-    assert [where.variant for where in told] == ["naive"] * SLICES + ["no_retry"] * SLICES
+    run_variants(file, on_progress=told.append, controls=False)
+    assert [where.run for where in told] == ["naive"] * SLICES + ["no_retry"] * SLICES
     assert told[SLICES - 1].now_s == told[SLICES - 1].duration_s == 2.0
     naive = told[:SLICES]
     assert all(before.now_s < after.now_s for before, after in itertools.pairwise(naive))
     assert all(before.events <= after.events for before, after in itertools.pairwise(naive))
+
+
+def test_progress_names_the_controls_of_a_variant_that_ends_badly(tmp_path: Path) -> None:
+    path = tmp_path / "spiral.yaml"
+    path.write_text(TINY, encoding="utf-8")
+    sets = ("duration=60 s", "client.arrivals.rate=300/s", "faults.0.at=10 s", "faults.0.lasts=5 s")
+    told: list[Progress] = []
+    verdicts = run_variants(load(path, sets), on_progress=told.append).verdicts
+    assert {name: verdict.state for name, verdict in verdicts.items()} == {"naive": "metastable", "no_retry": "recovered"}
+    runs = ["naive", "no_retry", "naive without retries", "naive without the trigger"]
+    assert list(dict.fromkeys(where.run for where in told)) == runs
 
 
 def test_only_the_variants_asked_for_are_run_and_judged(file: ScenarioFile) -> None:
