@@ -81,7 +81,9 @@ class Document:
         node: Any = self.tree
         for depth, part in enumerate(where[:-1]):
             if isinstance(node, dict) and isinstance(part, str):
-                node = node.setdefault(part, {})
+                if node.get(part) is None:
+                    node[part] = {}
+                node = node[part]
             elif isinstance(node, list) and isinstance(part, int) and part < len(node):
                 node = node[part]
             else:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from math import nan
@@ -11,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from bpsim.engine import run
 from bpsim.phase import COLLAPSED
-from bpsim.result import Column, Outcome
+from bpsim.result import Column, Outcome, Result
+from bpsim.runs import Journal, Place, Progress, grid, here, measure_all, untold
 from bpsim.scenario import Scenario
 
 SETTLED = 0.5
@@ -91,14 +90,15 @@ def staircase(scenario: Scenario, loads: Column, hold_s: float) -> Scenario:
     return scenario.but({"faults": (), "duration": hold_s * len(steps), "client": {"arrivals": arrivals}} | keep)
 
 
-def _climb(scenario: Scenario, variant: str, hold_s: float, seed: int) -> tuple[Column, Column]:
-    requests = run(scenario, seed, variant=variant).tables["requests"]
-    begins = np.arange(round(scenario.duration / hold_s)) * hold_s
+def _climb(hold_s: float, result: Result) -> tuple[list[float], list[float]]:
+    """Success share and goodput of each step of a run of the staircase."""
+    requests = result.tables["requests"]
+    begins = np.arange(round(result.duration_s / hold_s)) * hold_s
     edges = np.ravel(np.column_stack((begins + (1 - SETTLED) * hold_s, begins + hold_s)))
     happy = requests["outcome"] == Outcome.OK
     born = np.histogram(requests["born_s"], edges)[0][::2]
     well = np.histogram(requests["born_s"][happy], edges)[0][::2]
-    return well / np.maximum(born, 1), well / (SETTLED * hold_s)
+    return (well / np.maximum(born, 1)).tolist(), (well / (SETTLED * hold_s)).tolist()
 
 
 def climb(
@@ -107,16 +107,13 @@ def climb(
     loads: Column,
     hold_s: float,
     seeds: int,
-    jobs: int = 2,
-    on_done: Callable[[], None] = lambda: None,
+    place: Place = here,
+    journal: Journal | None = None,
+    on_progress: Progress = untold,
 ) -> Hysteresis:
-    """Run the staircase with seeds 1 … `seeds`, over `jobs` processes."""
-    stairs = staircase(scenario, loads, hold_s)
-    found = []
-    with ProcessPoolExecutor(jobs) as pool:
-        for one in pool.map(partial(_climb, stairs, variant, hold_s), range(1, seeds + 1)):
-            found.append(one)
-            on_done()
+    """Run the staircase with seeds 1 … `seeds`; see `bpsim.runs` for where and how."""
+    runs = grid({variant: staircase(scenario, loads, hold_s)}, range(1, seeds + 1))
+    found = measure_all(runs, partial(_climb, hold_s), place, journal, on_progress)
     shares, goodput = (np.array([one[part] for one in found]) for part in (0, 1))
     half = len(loads)
     return Hysteresis(

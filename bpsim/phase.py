@@ -2,68 +2,27 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bpsim.claims import Claim
-from bpsim.engine import run
 from bpsim.metrics import summary
 from bpsim.result import Column, Outcome, Result
+from bpsim.runs import Journal, Place, Progress, Run, here, measure_all, untold
 from bpsim.scenario import Scenario
 from bpsim.scenario_file import load
+from bpsim.settings import Axis, changed
 
 TAIL = 0.2
 """Share of the run, its end, by which collapse is judged."""
 COLLAPSED = 0.5
 """Share of the requests born in it that must succeed; with fewer the system has collapsed."""
 RULE = f"fewer than {COLLAPSED:.0%} of the requests of the last {TAIL:.0%} of the run succeed"
-RANGE = re.compile(
-    r"(?P<low>[-+.\deE]+)\s*(?P<unit>\S*?)\.\.(?P<high>[-+.\deE]+)\s*(?P<unit2>\S*?):(?P<count>\d+)(?P<log>log)?"
-)
-
-
-@dataclass(frozen=True)
-class Axis:
-    """A path into the scenario and its values, as they would be written with `--set`."""
-
-    path: str
-    values: tuple[str, ...]
-
-    @property
-    def numbers(self) -> list[float]:
-        """The values without their unit; 0, 1, 2 … where they are no numbers."""
-        found = [re.match(r"[-+.\deE]+", value) for value in self.values]
-        return [float(match[0]) for match in found if match] if all(found) else [float(i) for i in range(len(found))]
-
-
-def axis(text: str) -> Axis:
-    """Read `PATH=a,b,c` or `PATH=a..b:n` (n values, evenly spaced; `:nlog` in equal ratios). Raises `ValueError` saying what
-    cannot be read."""
-    path, equals, values = text.partition("=")
-    if not equals or not path or not values:
-        raise ValueError(f"'{text}' is not PATH=VALUES, such as client.arrivals.rate=500/s,900/s or api.workers=4..16:4")
-    if ".." not in values:
-        return Axis(path, tuple(value.strip() for value in values.split(",") if value.strip()))
-    match = RANGE.fullmatch(values.strip())
-    if match is None:
-        raise ValueError(f"'{values}' is not a range; write 500/s..1500/s:6, or :6log for equal ratios")
-    unit, count = match["unit"] or match["unit2"], int(match["count"])
-    if match["unit"] and match["unit2"] and match["unit"] != match["unit2"]:
-        raise ValueError(f"'{values}' begins in {match['unit']} and ends in {match['unit2']}; use one unit")
-    low, high = float(match["low"]), float(match["high"])
-    if count < 2 or high <= low or (match["log"] and low <= 0):
-        raise ValueError(
-            f"'{values}' needs two values or more, the last above the first" + (", both above 0" if low <= 0 else "")
-        )
-    points = np.geomspace(low, high, count) if match["log"] else np.linspace(low, high, count)
-    whole = not match["log"] and all(float(point).is_integer() for point in points)
-    return Axis(path, tuple(f"{int(point) if whole else float(f'{point:.4g}'):g}{unit}" for point in points))
 
 
 @dataclass(frozen=True)
@@ -114,16 +73,11 @@ class Phase:
 def cells(path: Path, sets: Sequence[str], variant: str | None, x: Axis, y: Axis | None) -> tuple[str, list[Scenario]]:
     """The scenario of every cell, row by row, and the name of the variant. Raises `InvalidScenario` for a value that the
     scenario does not take, and `KeyError` for a variant that is not there."""
-    found = []
-    name = variant
-    for second in y.values if y is not None else ("",):
-        for first in x.values:
-            also = [f"{y.path}={second}"] if y is not None else []
-            file = load(path, [*sets, f"{x.path}={first}", *also])
-            name = variant or next(iter(file.variants))
-            found.append(file.variants[name])
-    assert name is not None
-    return name, found
+    variants = load(path, sets).variants
+    name = variant or next(iter(variants))
+    rows = [[f"{y.path}={value}"] for value in y.values] if y is not None else [[]]
+    settings = [[f"{x.path}={value}", *row] for row in rows for value in x.values]
+    return name, [changed({name: variants[name]}, setting, str(path))[name] for setting in settings]
 
 
 def collapse(result: Result) -> bool:
@@ -136,9 +90,8 @@ def collapse(result: Result) -> bool:
     return bool(born.any() and (requests["outcome"][born] == Outcome.OK).mean() < COLLAPSED)
 
 
-def _cell(scenario: Scenario, seed: int, variant: str, claim: Claim | None) -> bool:
-    result = run(scenario, seed, variant=variant)
-    return collapse(result) if claim is None else claim.check({variant: summary(result)}).passed
+def _collapsed(claim: Claim | None, result: Result) -> bool:
+    return collapse(result) if claim is None else claim.check({result.variant: summary(result)}).passed
 
 
 def explore(
@@ -148,23 +101,14 @@ def explore(
     axes: tuple[Axis, Axis | None],
     seeds: int,
     claim: Claim | None = None,
-    jobs: int = 2,
-    on_done: Callable[[], None] = lambda: None,
+    place: Place = here,
+    journal: Journal | None = None,
+    on_progress: Progress = untold,
 ) -> Phase:
-    """Run every cell with the same seeds 1 … `seeds`, over `jobs` processes. `claim` says what counts as a collapse instead of
-    `RULE`. A `KeyboardInterrupt` calls off what has not begun."""
+    """Run every cell with the same seeds 1 … `seeds`. `claim` says what counts as a collapse instead of `RULE`. See
+    `bpsim.runs` for the rest."""
+    runs = [Run(scenario, seed, variant) for scenario in scenarios for seed in range(1, seeds + 1)]
+    hits = measure_all(runs, partial(_collapsed, claim), place, journal, on_progress)
     x, y = axes
-    collapsed = np.zeros(len(scenarios), dtype=np.int64)
-    pool = ProcessPoolExecutor(jobs)
-    try:
-        waiting: dict[Future[bool], int] = {
-            pool.submit(_cell, scenario, seed, variant, claim): cell
-            for cell, scenario in enumerate(scenarios) for seed in range(1, seeds + 1)
-        }  # fmt: skip
-        for future in as_completed(waiting):
-            collapsed[waiting[future]] += future.result()
-            on_done()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-    rule = RULE if claim is None else claim.text
-    return Phase(question, variant, x, y, collapsed.reshape(-1, len(x.values)), seeds, rule)
+    collapsed = np.array(hits, dtype=np.int64).reshape(-1, len(x.values), seeds).sum(axis=2)
+    return Phase(question, variant, x, y, collapsed, seeds, RULE if claim is None else claim.text)

@@ -21,7 +21,7 @@ LAYERS = [
     {"scenario"},
     {"engine", "utilisation", "theory"},
     {"metrics", "claims"},
-    {"scenario_file", "plots", "counterfactual"},
+    {"scenario_file", "plots", "counterfactual", "runs", "settings"},
     {"verdict"},
     {"experiment", "phase"},
     {"hysteresis"},

@@ -13,8 +13,10 @@ import pytest
 from bpsim.claims import parse
 from bpsim.document import InvalidScenario
 from bpsim.hysteresis import Hysteresis, climb, staircase
-from bpsim.phase import Axis, Phase, axis, cells, explore
+from bpsim.phase import Phase, cells, explore
+from bpsim.runs import here, processes
 from bpsim.scenario_file import load
+from bpsim.settings import Axis, axis
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
 PAUSE = SCENARIOS / "gc_pause.yaml"
@@ -80,7 +82,7 @@ def test_another_rule_may_say_what_a_collapse_is() -> None:
 def test_the_number_of_processes_changes_nothing() -> None:
     x = axis("faults.0.factor=1.3,1.5")
     name, scenarios = cells(SCENARIOS / "death_spiral.yaml", SMALL, "naive", x, None)
-    one, two = (explore("?", name, scenarios, (x, None), 3, jobs=jobs).collapsed.tolist() for jobs in (1, 2))
+    one, two = (explore("?", name, scenarios, (x, None), 3, place=place).collapsed.tolist() for place in (here, processes(2)))
     assert one == two
 
 
@@ -127,7 +129,7 @@ def test_the_commands_write_whole_folders(tmp_path: Path) -> None:
     assert "| " in ran.stdout
     folder = tmp_path / "out" / "gc_pause_phase"
     assert {path.name for path in folder.iterdir()} == {
-        "phase.csv", "phase.json", "phase.png", "phase.svg", "scenario.yaml", "manifest.json",
+        "phase.csv", "phase.json", "phase.png", "phase.svg", "scenario.yaml", "manifest.json", "runs.journal",
     }  # fmt: skip
     document = json.loads((folder / "phase.json").read_text())
     assert [cell["probability"] for cell in document["cells"]] == [0.0, 1.0]

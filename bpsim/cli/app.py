@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, TextIO
 import typer
 
 if TYPE_CHECKING:
-    from bpsim.cli.mapping import Common
+    from bpsim.cli.many import Common
 
 
 class Exit(IntEnum):
@@ -103,6 +103,11 @@ def run(
 
 Seeds = Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="Seeds 1 to N, the same everywhere.")]
 Jobs = Annotated[int, typer.Option(min=0, max=1024, metavar="N", help="Processes.", show_default="one a core")]
+On = Annotated[
+    str | None,
+    typer.Option(metavar="PLACE", help="A cluster instead: dask://scheduler:8786.", show_default="this machine"),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on where the same command was stopped; add seeds or values.")]
 One = Annotated[str | None, typer.Option(metavar="NAME", help="The variant, if there are several.", show_default=False)]
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Output folder.", show_default="out/SCENARIO_COMMAND")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an earlier output in that folder.")]
@@ -126,7 +131,9 @@ def phase(
     set_: Sets = [],  # noqa: B006
     out: Out = None,
     force: Force = False,
+    resume: Resume = False,
     jobs: Jobs = 0,
+    on: On = None,
 ) -> None:
     """Map the probability of collapse over one setting or two.
 
@@ -134,7 +141,7 @@ def phase(
     """
     from bpsim.cli.mapping import phase_command
 
-    phase_command(_common(scenario, set_, variant, seeds, jobs, out, force, "phase"), x, y, collapse)
+    phase_command(_common("phase", scenario, set_, variant, seeds, jobs, on, out, force, resume), x, y, collapse)
 
 
 @app.command()
@@ -149,7 +156,9 @@ def hysteresis(
     set_: Sets = [],  # noqa: B006
     out: Out = None,
     force: Force = False,
+    resume: Resume = False,
     jobs: Jobs = 0,
+    on: On = None,
 ) -> None:
     """Raise the load step by step and lower it again.
 
@@ -157,18 +166,20 @@ def hysteresis(
     """
     from bpsim.cli.mapping import hysteresis_command
 
-    hysteresis_command(_common(scenario, set_, variant, seeds, jobs, out, force, "hysteresis"), low, high, steps, hold)
+    common = _common("hysteresis", scenario, set_, variant, seeds, jobs, on, out, force, resume)
+    hysteresis_command(common, low, high, steps, hold)
 
 
 def _common(
-    scenario: Path, sets: list[str], variant: str | None, seeds: int, jobs: int, out: Path | None, force: bool, command: str
-) -> Common:
+    command: str, scenario: Path, sets: list[str], variant: str | None, seeds: int, jobs: int, on: str | None, out: Path | None,
+    force: bool, resume: bool,
+) -> Common:  # fmt: skip
     import os
 
-    from bpsim.cli.mapping import Common
+    from bpsim.cli.many import Common
 
     folder = out if out is not None else Path("out") / f"{scenario.stem}_{command}"
-    return Common(scenario, tuple(sets), variant, seeds, jobs or os.cpu_count() or 1, folder, force)
+    return Common(scenario, tuple(sets), variant, seeds, jobs or os.cpu_count() or 1, on, folder, force, resume)
 
 
 @app.command()

@@ -3,102 +3,39 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from bpsim.cli.app import Exit, fail, say
 from bpsim.cli.looking import find, load_or_fail
+from bpsim.cli.many import Common, check_out, making, print_table, variant_of, write
 from bpsim.document import InvalidScenario
-from bpsim.folder import OutputExists, check_free, put, write_manifest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from bpsim.claims import Claim
-    from bpsim.phase import Axis, Phase
+    from bpsim.phase import Phase
+    from bpsim.settings import Axis
 
 
-@dataclass(frozen=True)
-class Common:
-    """What both commands are told."""
-
-    scenario: Path
-    sets: tuple[str, ...]
-    variant: str | None
-    seeds: int
-    jobs: int
-    out: Path
-    force: bool
-
-
-def _check_out(common: Common) -> None:
-    try:
-        check_free(common.out, common.force)
-    except OutputExists as error:
-        fail(str(error), Exit.USAGE)
-    except OSError as error:
-        fail(f"cannot write to {common.out}: {error}", Exit.ABORTED)
-
-
-def _variant(common: Common) -> str:
-    """The variant asked for, or the only one. Leaves with a message when that is not clear."""
-    names = list(load_or_fail(common.scenario, common.sets).variants)
-    if common.variant is None and len(names) > 1:
-        fail(f"which variant? --variant {names[0]} (there are {', '.join(names)})", Exit.USAGE)
-    if common.variant is not None and common.variant not in names:
-        near = get_close_matches(common.variant, names, 1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
-        fail(f"--variant {common.variant}: {hint}", Exit.USAGE)
-    return common.variant or names[0]
-
-
-@contextmanager
-def _progress(what: str, total: int) -> Iterator[Callable[[], None]]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    try:
-        with Progress(*columns, console=console, disable=not sys.stderr.isatty(), transient=True) as bar:
-            task = bar.add_task(what, total=total)
-            yield lambda: bar.advance(task)
-    except KeyboardInterrupt:
-        fail("interrupted; nothing was written", Exit.INTERRUPTED)
-
-
-def _write(common: Common, name: str, document: dict[str, Any], rows: list[dict[str, Any]], figure: Figure) -> None:
-    from importlib.metadata import version
-
+def _fill(name: str, document: dict[str, Any], rows: list[dict[str, Any]], figure: Figure, folder: Path) -> None:
     import matplotlib.pyplot as plt
     import pandas as pd
 
-    def fill(folder: Path) -> None:
-        pd.DataFrame(rows).to_csv(folder / f"{name}.csv", index=False)
-        (folder / f"{name}.json").write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        (folder / "scenario.yaml").write_text(find(common.scenario).read_text(encoding="utf-8"), encoding="utf-8")
-        figure.savefig(folder / f"{name}.png", dpi=125, bbox_inches="tight")
-        figure.savefig(folder / f"{name}.svg", bbox_inches="tight", metadata={"Date": None})
-        versions = {package: version(package) for package in ("bpsim", "numpy", "simpy")}
-        write_manifest(folder, {"command": ["bpsim", *sys.argv[1:]], "seeds": common.seeds, "versions": versions})
-
-    try:
-        put(common.out, fill, common.force)
-    except OSError as error:
-        fail(f"cannot write to {common.out}: {error}", Exit.ABORTED)
+    pd.DataFrame(rows).to_csv(folder / f"{name}.csv", index=False)
+    (folder / f"{name}.json").write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    figure.savefig(folder / f"{name}.png", dpi=125, bbox_inches="tight")
+    figure.savefig(folder / f"{name}.svg", bbox_inches="tight", metadata={"Date": None})
     plt.close(figure)
-    say(f"Written to {common.out}/: {name}.png, {name}.csv and more; manifest.json lists every file")
 
 
 def _axis(option: str, text: str) -> Axis:
-    from bpsim.phase import axis
+    from bpsim.settings import axis
 
     try:
         return axis(text)
@@ -124,19 +61,19 @@ def phase_command(common: Common, x: str, y: str | None, collapse: str | None) -
     """Run the grid, show and save it."""
     from bpsim.phase import cells, explore
 
-    _check_out(common)
+    check_out(common)
     axes = (_axis("--x", x), _axis("--y", y) if y is not None else None)
-    variant = _variant(common)
+    variant = variant_of(common)
     claim = _claim(collapse, variant)
     try:
         _, scenarios = cells(find(common.scenario), common.sets, variant, *axes)
     except InvalidScenario as error:
         fail(str(error), Exit.INVALID_SCENARIO)
     question = scenarios[0].question
-    with _progress("runs", len(scenarios) * common.seeds) as on_done:
-        found = explore(question, variant, scenarios, axes, common.seeds, claim, common.jobs, on_done)
+    with making(common, f"phase ({collapse or 'success at the end'})") as m:
+        found = explore(question, variant, scenarios, axes, common.seeds, claim, m.place, m.journal, m.on_progress)
     say(f"{question}\nP(collapse) of {variant} over {found.seeds} seeds; collapse: {found.rule}")
-    _print(_phase_table(found))
+    print_table(_phase_table(found))
     document = {
         "question": question,
         "variant": variant,
@@ -145,7 +82,8 @@ def phase_command(common: Common, x: str, y: str | None, collapse: str | None) -
         "alt": found.alt,
         "cells": list(found.rows()),
     }
-    _write(common, "phase", document, list(found.rows()), _phase_figure(found))
+    fill = partial(_fill, "phase", document, list(found.rows()), _phase_figure(found))
+    write(common, fill, {"seeds": common.seeds}, "phase.png, phase.csv")
 
 
 def _phase_table(found: Phase) -> Table:
@@ -191,7 +129,7 @@ def hysteresis_command(common: Common, low: str, high: str, steps: int, hold: st
     from bpsim.plots.phase import loop
     from bpsim.units import parse
 
-    _check_out(common)
+    check_out(common)
     try:
         bounds = [parse(text, "rate", bare=False) for text in (low, high)]
         hold_s = parse(hold, "duration", bare=False)
@@ -199,10 +137,11 @@ def hysteresis_command(common: Common, low: str, high: str, steps: int, hold: st
         fail(str(error), Exit.USAGE)
     if not 0 < bounds[0] < bounds[1] or hold_s <= 0:
         fail(f"--low {low} must be above 0 and below --high {high}, and --hold {hold} above 0", Exit.USAGE)
-    variant = _variant(common)
+    variant = variant_of(common)
     scenario = load_or_fail(common.scenario, common.sets).variants[variant]
-    with _progress("runs", common.seeds) as on_done:
-        found = climb(scenario, variant, np.linspace(bounds[0], bounds[1], steps), hold_s, common.seeds, common.jobs, on_done)
+    loads = np.linspace(bounds[0], bounds[1], steps)
+    with making(common, f"hysteresis ({hold_s:g} s a step)") as m:
+        found = climb(scenario, variant, loads, hold_s, common.seeds, m.place, m.journal, m.on_progress)
     say(f"{found.question}\n{found.words}")
     table = Table(box=box.ASCII, show_edge=False, pad_edge=False)
     for title in ("way", "load", "succeed", "goodput"):
@@ -210,15 +149,11 @@ def hysteresis_command(common: Common, low: str, high: str, steps: int, hold: st
     for row in found.rows():
         goodput, share = f"{row['goodput_per_s']:,.4g}/s", f"{row['success_share']:.1%}"
         table.add_row(row["way"], f"{row['load_per_s']:,.4g}/s", share, goodput)
-    _print(table)
+    print_table(table)
     note = f"{variant}, {common.seeds} seeds, {hold} a step, the second half of each is looked at; no faults"
     up, down = found.up.mean(axis=0), found.down.mean(axis=0)
     figure = loop(found.words, found.loads, up, down, *found.medians, note)
     document = {"question": found.question, "variant": variant, "words": found.words, "seeds": common.seeds,
                 "hold_s": hold_s, "steps": list(found.rows())}  # fmt: skip
-    _write(common, "hysteresis", document, list(found.rows()), figure)
-
-
-def _print(table: Table) -> None:
-    width = None if sys.stdout.isatty() else 10_000
-    Console(width=width, highlight=False).print(table)
+    fill = partial(_fill, "hysteresis", document, list(found.rows()), figure)
+    write(common, fill, {"seeds": common.seeds}, "hysteresis.png, hysteresis.csv")

@@ -1,0 +1,62 @@
+"""One run to be made, and making it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from bpsim.engine import run as simulate
+from bpsim.result import Result
+from bpsim.scenario import Scenario
+
+T = TypeVar("T")
+Measure = Callable[[Result], T]
+"""What is wanted of a run; it can be pickled."""
+
+
+class RunFailed(RuntimeError):
+    """A run ended with an error: which, and the error."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run to be made: a scenario, a seed, and the name its result carries."""
+
+    scenario: Scenario
+    seed: int
+    variant: str = "base"
+
+    @cached_property
+    def key(self) -> str:
+        """Equal for runs that give the same result, on any machine and in any session."""
+        tree = self.scenario.model_dump(mode="json", exclude={"question"})
+        text = json.dumps([tree, self.seed, self.variant], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def make(run: Run, measure: Measure[T], code: str) -> T:
+    """Make `run` and measure it. Raises `RunFailed`, also when this is not the `code` it was meant for."""
+    if code_fingerprint() != code:
+        raise RunFailed("another version of bpsim is installed there; install the same one everywhere")
+    try:
+        return measure(simulate(run.scenario, run.seed, variant=run.variant))
+    except Exception as error:
+        words = " ".join(str(error).split())[:300]
+        raise RunFailed(f"{run.variant}, seed {run.seed}: {type(error).__name__}: {words}") from None
+
+
+@cache
+def code_fingerprint() -> str:
+    """SHA-256 of the modules that decide what comes out of a run: results of different code must not be mixed."""
+    root = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        name = path.relative_to(root)
+        if name.parts[0] not in ("cli", "plots"):
+            digest.update(f"{name.as_posix()}\0".encode() + path.read_bytes().replace(b"\r\n", b"\n"))
+    return digest.hexdigest()[:16]
