@@ -48,7 +48,7 @@ class RateCurve:
         return float(np.sum((self.rates + self.ends) / 2 * np.diff(self.times)))
 
 
-class _Open(Spec):
+class Open(Spec):
     """Arrivals that do not care how earlier requests fare."""
 
     def rate_at(self, now: float) -> float:
@@ -87,7 +87,7 @@ class _Open(Spec):
         return times[times < duration]
 
 
-class _Steady(_Open):
+class _Steady(Open):
     rate: PerSecond
 
     def rate_at(self, now: float) -> float:
@@ -112,7 +112,7 @@ class Deterministic(_Steady):
         return np.ones(n)
 
 
-class Renewal(_Open):
+class Renewal(Open):
     """Independent gaps of any law (GI in Kendall's notation)."""
 
     kind: Literal["renewal"] = "renewal"
@@ -139,7 +139,7 @@ class RatePoint(Spec):
     by: Literal["step", "ramp"] = "step"
 
 
-class Piecewise(_Open):
+class Piecewise(Open):
     """A rate that steps and ramps through `points`; the first stands at 0 s and the last holds to the end."""
 
     kind: Literal["piecewise"] = "piecewise"

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from bpsim.faults import Conditions, conditions, turning_points
+from bpsim.faults import Conditions, Fault
 from bpsim.kernel.buffer import Buffer, Sink
-from bpsim.kernel.clock import URGENT, Clock
+from bpsim.kernel.clock import Clock
 from bpsim.kernel.hops import Hops
 from bpsim.kernel.ledger import check_attempts, place_records
 from bpsim.result import TIERS, Column, Fate, Result, Table
@@ -30,6 +30,7 @@ from bpsim.tiers.front import Front
 from bpsim.tiers.job import Job
 from bpsim.tiers.producer import Producer
 from bpsim.tiers.writer import Writer
+from bpsim.trouble import Hands, Trouble
 
 Ranges = list[tuple[int, int]] | Column
 
@@ -58,7 +59,8 @@ class Simulation:
         self._marks: list[tuple[float, int, str, float]] = []
         self._wall = 0.0
         self._build()
-        self._schedule_faults()
+        hands = Hands(self._mark, self._crash, self._restart, self._change)
+        self.trouble = Trouble(self.clock, scenario.faults, hands)
 
     def _build(self) -> None:
         """From the end of the pipeline to its beginning, so that each tier knows where to put what it is done with."""
@@ -105,25 +107,10 @@ class Simulation:
         return demand
 
     def _marker(self, tier: str) -> Callable[[str, float], None]:
-        code = TIERS.index(tier)
-        return lambda kind, value: self._marks.append((self.clock.now, code, kind, value))
+        return partial(self._mark, tier)
 
-    def _schedule_faults(self) -> None:
-        faults = self.scenario.faults
-        for index, fault in enumerate(faults):
-            mark = self._marker(fault.target)
-            for begin, end in fault.windows:
-                self._at(begin, partial(mark, "fault_begins", float(index)))
-                self._at(end, partial(mark, "fault_ends", float(index)))
-                if fault.kind == "crash":
-                    self._at(begin, partial(self._crash, fault.target))
-                    self._at(end, partial(self._restart, fault.target))
-        for name in {fault.target for fault in faults} - {"client"}:
-            for moment in turning_points(faults, name):
-                self._at(moment, self._changer(name, conditions(faults, name, moment)))
-
-    def _at(self, moment: float, action: Callable[[], None]) -> None:
-        self.clock.call_at(to_grid(moment), action, URGENT)
+    def _mark(self, tier: str, kind: str, value: float) -> None:
+        self._marks.append((self.clock.now, TIERS.index(tier), kind, value))
 
     def _crash(self, target: str) -> None:
         if target == "api":
@@ -143,15 +130,46 @@ class Simulation:
         else:
             self._marker(target)("restart", 0.0)
 
-    def _changer(self, name: str, now: Conditions) -> Callable[[], None]:
-        tier = getattr(self, name)
+    def _change(self, target: str, now: Conditions) -> None:
+        getattr(self, target).set_conditions(now)
+        if target == "api":
+            self.client.link.set_conditions(now)
 
-        def change() -> None:
-            tier.set_conditions(now)
-            if name == "api":
-                self.client.link.set_conditions(now)
+    def apply(self, fault: Fault) -> int:
+        """Have `fault` happen in this run, from now on or later; returns its number. The result's scenario lists it, so the
+        same run can be had again from the beginning. Raises `pydantic.ValidationError` when it does not fit the scenario,
+        and `ValueError` when it is over already or the run was not made for it."""
+        if to_grid(fault.at) < self.now:
+            raise ValueError(f"it is {self.now:g} s already; a fault cannot begin at {fault.at:g} s")
+        cuts = fault.target == "api" and fault.kind in ("partition", "loss")
+        if cuts and not self.client.link.acts:
+            raise ValueError(f"this run has no network between client and API to take a {fault.kind}; set client.network_delay")
+        self.scenario = self.scenario.but(faults=(*self.scenario.faults, fault))
+        number = self.trouble.add(fault)
+        self._arrive_anew(fault)
+        return number
 
-        return change
+    def lift(self, number: int) -> None:
+        """End the fault of that number now. Raises `ValueError` for one that has not begun, or that comes again or with
+        ramps."""
+        fault = self.trouble.faults[number]
+        ramped = fault.kind == "slowdown" and (fault.ramp_up > 0 or fault.ramp_down > 0)
+        if self.now <= fault.at or fault.times > 1 or ramped:
+            raise ValueError(f"the {fault.kind} of the {fault.target} cannot be lifted at {self.now:g} s")
+        if fault.until <= self.now:
+            return
+        shorter = fault.but(lasts=self.now - fault.at)
+        faults = [*self.scenario.faults]
+        faults[number] = shorter
+        self.scenario = self.scenario.but(faults=tuple(faults))
+        self.trouble.replace(number, shorter)
+        self._arrive_anew(shorter)
+
+    def _arrive_anew(self, changed: Fault) -> None:
+        """A spike changes who is still to come; it is the same people, sooner or later."""
+        if changed.target == "client":
+            self.client.draw_arrivals(self.scenario.faults, self.front.arrived)
+            self.front.look_again()
 
     @property
     def now(self) -> float:

@@ -19,7 +19,7 @@ LAYERS = [
     {"kernel"},
     {"tiers"},
     {"scenario"},
-    {"engine", "utilisation", "theory"},
+    {"engine", "trouble", "utilisation", "theory"},
     {"metrics", "claims"},
     {"scenario_file", "plots", "counterfactual", "runs", "settings"},
     {"verdict"},

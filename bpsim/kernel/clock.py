@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import simpy
 from simpy.events import NORMAL, URGENT, Event
 
-__all__ = ["NORMAL", "URGENT", "Alarm", "Clock", "Lane"]
+__all__ = ["NORMAL", "URGENT", "Alarm", "Clock", "Event", "Lane"]
 
 
 class Lane(Protocol):

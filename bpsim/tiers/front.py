@@ -28,12 +28,18 @@ class Front:
         self.client = client
         self.api = api
         self.events = 0
-        blocks = range(0, len(client.arrivals), BLOCK)
-        self._times = chain(chain.from_iterable(client.arrivals[i : i + BLOCK].tolist() for i in blocks), (inf,))
-        self._next_arrival = next(self._times)
-        self._arrived = 0
+        self.arrived = 0
+        """Requests of open arrivals that have been sent."""
+        self.look_again()
         self._oldest = 0
         self._due = inf
+
+    def look_again(self) -> None:
+        """The arrivals to come have changed."""
+        arrivals = self.client.arrivals
+        blocks = range(self.arrived, len(arrivals), BLOCK)
+        self._times = chain(chain.from_iterable(arrivals[i : i + BLOCK].tolist() for i in blocks), (inf,))
+        self._next_arrival = next(self._times)
 
     def run_until(self, calendar: list[Any]) -> None:
         """Run every event due before SimPy's next."""
@@ -66,8 +72,8 @@ class Front:
                 action(job)
             else:
                 if source == ARRIVAL:
-                    request, number = self._arrived, 0
-                    self._arrived = request + 1
+                    request, number = self.arrived, 0
+                    self.arrived = request + 1
                     arrival = self._next_arrival = next(self._times)
                 else:
                     _, request, number = heappop(orbit)

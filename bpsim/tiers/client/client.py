@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from array import array
+from functools import partial
 from heapq import heappush
 from math import inf, nan
 
 import numpy as np
 
-from bpsim.arrivals import Closed
+from bpsim.arrivals import Closed, Open
 from bpsim.faults import Fault
 from bpsim.kernel.clock import Clock
 from bpsim.result import CRITICALITIES, Outcome, Table, Work
@@ -71,7 +72,12 @@ class Client:
             for _ in range(spec.arrivals.users):
                 self._think_again(0.0)
         else:
-            self.arrivals = spec.arrivals.times(streams.rng("client.arrivals"), faults, duration)
+            self._draw = partial(_draw, spec.arrivals, streams, duration)
+            self.arrivals = self._draw(faults)
+
+    def draw_arrivals(self, faults: tuple[Fault, ...], arrived: int) -> None:
+        """Under `faults`, which change nothing for the first `arrived` arrivals, those to come do so at other times."""
+        self.arrivals = np.concatenate((self.arrivals[:arrived], self._draw(faults)[arrived:]))
 
     def _set_up_retries(self, streams: Streams) -> None:
         policy = self.spec.retry
@@ -293,3 +299,8 @@ class Client:
             "outcome": column(self.outcome, n, np.uint8),
             "work": column(self.work, n, np.uint8),
         }
+
+
+def _draw(arrivals: Open, streams: Streams, duration: float, faults: tuple[Fault, ...]) -> Floats:
+    """Every arrival time, from the stream's beginning."""
+    return arrivals.times(streams.rng("client.arrivals"), faults, duration)
