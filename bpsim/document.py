@@ -13,6 +13,8 @@ import yaml
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 40
 MAX_NODES = 50_000
+FRAME_WIDTH = 100
+"""Characters of a line shown around a problem."""
 PLAIN_TAGS = {"map", "seq", "str", "int", "float", "bool", "null", "timestamp", "merge", "value"}
 
 Key = str | int
@@ -190,8 +192,14 @@ def _short(text: str) -> str:
 
 def read_document(path: Path | str) -> Document:
     """Read the YAML file at `path`. Raises `InvalidScenario` with every problem found, whatever the file holds."""
-    file = str(path)
-    text = _text(Path(path), file)
+    return parse_document(_text(Path(path), str(path)), str(path))
+
+
+def parse_document(text: str, file: str) -> Document:
+    """Read YAML; `file` is what problems call it. Raises `InvalidScenario` with every problem found, whatever `text` holds."""
+    size = len(text.encode(errors="replace"))
+    if size > MAX_BYTES:
+        raise InvalidScenario([_too_large(size, file)])
     problems: list[Problem] = []
     reader = _Reader(file, problems)
     try:
@@ -226,8 +234,28 @@ def _text(path: Path, file: str) -> str:
     except (OSError, ValueError) as error:
         raise refuse(f"cannot be read: {error}") from None
     if size > MAX_BYTES:
-        raise refuse(f"{size:,} bytes is more than a scenario may have ({MAX_BYTES:,})")
+        raise InvalidScenario([_too_large(size, file)])
     return text
+
+
+def _too_large(size: int, file: str) -> Problem:
+    return Problem(0, 0, f"{size:,} bytes is more than a scenario may have ({MAX_BYTES:,})", "", file)
+
+
+def frame(problem: Problem, text: str) -> str:
+    """The problem under the line of `text` it stands in, with a caret at its column; without a place in `text` only itself."""
+    lines = text.splitlines()
+    if not 1 <= problem.line <= len(lines) or problem.file.startswith("--set "):
+        return str(problem)
+    shown, column = lines[problem.line - 1], min(problem.column, len(lines[problem.line - 1]) + 1)
+    first = max(0, column - FRAME_WIDTH // 2) if len(shown) > FRAME_WIDTH else 0
+    word = re.match(r"[\w./-]+", shown[column - 1 :])
+    carets = "^" * min(len(word[0]) if word else 1, FRAME_WIDTH // 2)
+    number = str(problem.line)
+    margin = " " * len(number)
+    return (
+        f"{problem}\n{margin} |\n{number} | {shown[first : first + FRAME_WIDTH]}\n{margin} | {' ' * (column - 1 - first)}{carets}"
+    )
 
 
 def _syntax_problem(error: yaml.YAMLError, file: str) -> Problem:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from bpsim.claims import Claim, UnknownName, parse
 from bpsim.complaints import complaints
-from bpsim.document import Document, InvalidScenario, Problem, Where, put, read_document
+from bpsim.document import Document, InvalidScenario, Problem, Where, parse_document, put, read_document
 from bpsim.metrics import METRICS
 from bpsim.scenario import Scenario
 from bpsim.spec import merged
@@ -41,7 +41,15 @@ def load(path: Path | str, sets: Sequence[str] = ()) -> ScenarioFile:
 
     Raises `InvalidScenario` with every problem of the file: each has file, line, column, what is wrong and a way out.
     """
-    document = read_document(path)
+    return _read(read_document(path), sets)
+
+
+def loads(text: str, sets: Sequence[str] = (), file: str = "scenario.yaml") -> ScenarioFile:
+    """What `load` does, from the text of a file; problems call it `file`."""
+    return _read(parse_document(text, file), sets)
+
+
+def _read(document: Document, sets: Sequence[str]) -> ScenarioFile:
     problems: list[Problem] = []
     for assignment in sets:
         try:
