@@ -6,8 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import floor
 
-Version = tuple[int, int]
-"""Major and minor, such as (1, 20)."""
+from bpsim.tiers.flink.values import Version
 
 
 @dataclass(frozen=True)
