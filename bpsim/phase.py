@@ -12,6 +12,7 @@ import numpy as np
 
 from bpsim.claims import Claim
 from bpsim.metrics import summary
+from bpsim.paired import share_interval
 from bpsim.result import Column, Outcome, Result
 from bpsim.runs import Journal, Place, Progress, Run, here, measure_all, untold
 from bpsim.scenario import Scenario
@@ -54,10 +55,7 @@ class Phase:
 
     def interval(self, row: int, column: int) -> tuple[float, float]:
         """95 % interval of the probability (Wilson 1927)."""
-        from scipy.stats import binomtest
-
-        found = binomtest(int(self.collapsed[row, column]), self.seeds).proportion_ci(0.95, "wilson")
-        return float(found.low), float(found.high)
+        return share_interval(int(self.collapsed[row, column]), self.seeds)
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """One a cell, for a table or a file."""

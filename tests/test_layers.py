@@ -20,7 +20,7 @@ LAYERS = [
     {"tiers"},
     {"scenario"},
     {"engine", "trouble", "utilisation", "theory"},
-    {"metrics", "claims"},
+    {"metrics", "claims", "paired"},
     {"scenario_file", "plots", "counterfactual", "runs", "settings"},
     {"verdict"},
     {"experiment", "phase"},
@@ -29,7 +29,7 @@ LAYERS = [
     {"cli", "__main__", "__init__"},
 ]
 """From the bottom up; a module may import from its own layer and from those below."""
-READERS = {"metrics", "plots", "result", "claims"}
+READERS = {"metrics", "plots", "result", "claims", "paired"}
 """They see results only: a saved one is read without simulating."""
 
 
