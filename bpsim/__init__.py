@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bpsim.comparison import Comparison, compare
     from bpsim.document import InvalidScenario, Problem
     from bpsim.engine import Simulation, run
     from bpsim.experiment import Experiment, run_variants
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from bpsim.scenario_file import ScenarioFile, load
 
 __all__ = [
+    "Comparison",
     "Experiment",
     "Fate",
     "InvalidScenario",
@@ -22,6 +24,7 @@ __all__ = [
     "ScenarioFile",
     "Simulation",
     "Work",
+    "compare",
     "ledger",
     "load",
     "run",
@@ -31,6 +34,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "comparison": ("Comparison", "compare"),
     "document": ("InvalidScenario", "Problem"),
     "engine": ("Simulation", "run"),
     "experiment": ("Experiment", "run_variants"),

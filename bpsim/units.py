@@ -91,9 +91,19 @@ BytesPerSecond = Annotated[float, *_quantity("throughput", "B/s"), Field(gt=0)]
 """A throughput in bytes per second, above 0."""
 
 
-def _show(value: float, steps: list[tuple[float, str, float]]) -> str:
-    """`steps` are (from which value on, unit, its size)."""
-    unit, size = next(((unit, size) for least, unit, size in steps if abs(value) >= least), steps[-1][1:])
+Steps = tuple[tuple[float, str, float], ...]
+"""(From which value on, the unit, its size), the largest first."""
+TIMES: Steps = ((7200.0, "h", 3600.0), (120.0, "min", 60.0), (1.0, "s", 1.0), (1e-3, "ms", 1e-3), (1e-6, "us", 1e-6))
+SIZES: Steps = tuple((10.0**n, unit, 10.0**n) for n, unit in ((12, "TB"), (9, "GB"), (6, "MB"), (3, "kB"), (0, "B")))
+
+
+def unit_for(value: float, steps: Steps) -> tuple[str, float]:
+    """The unit in which `value` is best read, and its size."""
+    return next(((unit, size) for least, unit, size in steps if abs(value) >= least), steps[-1][1:])
+
+
+def _show(value: float, steps: Steps) -> str:
+    unit, size = unit_for(value, steps)
     number = value / size
     return f"{number:,.0f} {unit}" if abs(number) >= 100 else f"{number:.3g} {unit}"
 
@@ -102,13 +112,12 @@ def format_seconds(value: float) -> str:
     """A duration for people: 0.005 -> '5 ms', 90 -> '90 s', 1200 -> '20 min'."""
     if value == 0:
         return "0 s"
-    steps = [(7200.0, "h", 3600.0), (120.0, "min", 60.0), (1.0, "s", 1.0), (1e-3, "ms", 1e-3), (1e-6, "us", 1e-6)]
-    return _show(value, steps)
+    return _show(value, TIMES)
 
 
 def format_bytes(value: float) -> str:
     """A size for people: 10_000_000 -> '10 MB'."""
-    return _show(value, [(10.0**n, unit, 10.0**n) for n, unit in ((12, "TB"), (9, "GB"), (6, "MB"), (3, "kB"), (0, "B"))])
+    return _show(value, SIZES)
 
 
 def format_rate(value: float) -> str:

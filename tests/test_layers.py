@@ -23,7 +23,7 @@ LAYERS = [
     {"metrics", "claims", "paired"},
     {"scenario_file", "plots", "counterfactual", "runs", "settings"},
     {"verdict"},
-    {"experiment", "phase"},
+    {"experiment", "phase", "comparison"},
     {"hysteresis"},
     {"output"},
     {"cli", "__main__", "__init__"},

@@ -141,7 +141,7 @@ def phase(
     """
     from bpsim.cli.mapping import phase_command
 
-    phase_command(_common("phase", scenario, set_, variant, seeds, jobs, on, out, force, resume), x, y, collapse)
+    phase_command(_common("phase", (scenario,), set_, variant, seeds, jobs, on, out, force, resume), x, y, collapse)
 
 
 @app.command()
@@ -166,20 +166,55 @@ def hysteresis(
     """
     from bpsim.cli.mapping import hysteresis_command
 
-    common = _common("hysteresis", scenario, set_, variant, seeds, jobs, on, out, force, resume)
+    common = _common("hysteresis", (scenario,), set_, variant, seeds, jobs, on, out, force, resume)
     hysteresis_command(common, low, high, steps, hold)
 
 
+@app.command()
+def compare(
+    scenarios: Annotated[list[Path], typer.Argument(metavar="SCENARIO...", help="One file with variants, or several files.")],
+    baseline: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Hold the others against this one.", show_default="the first")
+    ] = None,
+    variant: Annotated[list[str], typer.Option(metavar="NAME", help="Only these (repeatable).")] = [],  # noqa: B006
+    metric: Annotated[list[str], typer.Option(metavar="NAME", help="Compare these metrics (repeatable).")] = [],  # noqa: B006
+    seeds: Seeds = 10,
+    set_: Sets = [],  # noqa: B006
+    as_json: Annotated[bool, typer.Option("--json", help="Print comparison.json and nothing else.")] = False,
+    out: Out = None,
+    force: Force = False,
+    resume: Resume = False,
+    jobs: Jobs = 0,
+    on: On = None,
+) -> None:
+    """Say what differs between variants or files, and how sure that is.
+
+    All meet the same seeds: differences are paired. Identical inputs differ by exactly 0.
+    """
+    from bpsim.cli.comparing import compare_command
+
+    common = _common("compare", tuple(scenarios), set_, None, seeds, jobs, on, out, force, resume)
+    compare_command(common, baseline, tuple(variant), tuple(metric), as_json)
+
+
 def _common(
-    command: str, scenario: Path, sets: list[str], variant: str | None, seeds: int, jobs: int, on: str | None, out: Path | None,
-    force: bool, resume: bool,
-) -> Common:  # fmt: skip
+    command: str,
+    scenarios: tuple[Path, ...],
+    sets: list[str],
+    variant: str | None,
+    seeds: int,
+    jobs: int,
+    on: str | None,
+    out: Path | None,
+    force: bool,
+    resume: bool,
+) -> Common:
     import os
 
     from bpsim.cli.many import Common
 
-    folder = out if out is not None else Path("out") / f"{scenario.stem}_{command}"
-    return Common(scenario, tuple(sets), variant, seeds, jobs or os.cpu_count() or 1, on, folder, force, resume)
+    folder = out if out is not None else Path("out") / f"{scenarios[0].stem}_{command}"
+    return Common(scenarios, tuple(sets), variant, seeds, jobs or os.cpu_count() or 1, on, folder, force, resume)
 
 
 @app.command()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -31,6 +31,9 @@ from bpsim.runs import (
     place_of,
 )
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 KEPT = "runs.journal"
 """The journal in a finished folder: `--resume` adds to it."""
 
@@ -39,7 +42,7 @@ KEPT = "runs.journal"
 class Common:
     """What all of them are told."""
 
-    scenario: Path
+    scenarios: tuple[Path, ...]
     sets: tuple[str, ...]
     variant: str | None
     seeds: int
@@ -48,6 +51,11 @@ class Common:
     out: Path
     force: bool
     resume: bool
+
+    @property
+    def scenario(self) -> Path:
+        """The file, where there is one."""
+        return self.scenarios[0]
 
     @property
     def journal(self) -> Path:
@@ -149,13 +157,17 @@ def _progress() -> Iterator[Progress]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def write(common: Common, fill: Callable[[Path], None], facts: dict[str, Any], highlights: str) -> None:
-    """The output folder: what `fill` makes, the scenario, the journal and the manifest; then say where it is."""
+def write(
+    common: Common, fill: Callable[[Path], None], facts: dict[str, Any], highlights: str, quiet: bool = False
+) -> None:  # fmt: skip
+    """The output folder: what `fill` makes, the scenarios, the journal and the manifest; then say where it is."""
     from importlib.metadata import version
 
     def fill_all(folder: Path) -> None:
         fill(folder)
-        (folder / "scenario.yaml").write_text(find(common.scenario).read_text(encoding="utf-8"), encoding="utf-8")
+        for number, path in enumerate(common.scenarios, 1):
+            name = "scenario.yaml" if len(common.scenarios) == 1 else f"scenario_{number}.yaml"
+            shutil.copyfile(find(path), folder / name)
         shutil.copyfile(common.journal, folder / KEPT)
         versions = {package: version(package) for package in ("bpsim", "numpy", "simpy")}
         write_manifest(folder, {"command": ["bpsim", *sys.argv[1:]], **facts, "versions": versions})
@@ -165,7 +177,21 @@ def write(common: Common, fill: Callable[[Path], None], facts: dict[str, Any], h
         common.journal.unlink()
     except OSError as error:
         fail(f"cannot write to {common.out}: {error}; the runs are kept, and --resume goes on", Exit.ABORTED)
-    say(f"Written to {common.out}/: {highlights} and more; manifest.json lists every file")
+    if not quiet:
+        say(f"Written to {common.out}/: {highlights} and more; manifest.json lists every file")
+
+
+def save_figure(figure: Figure, folder: Path, name: str, alt: str) -> None:
+    """As PNG and SVG with `alt` in words inside; the same figure is the same SVG, byte for byte."""
+    import matplotlib.pyplot as plt
+
+    from bpsim.plots.style import RC
+
+    with plt.rc_context({key: value for key, value in RC.items() if key.startswith("svg")}):
+        about: dict[str, Any] = {"Title": name, "Description": alt}
+        figure.savefig(folder / f"{name}.png", dpi=125, bbox_inches="tight", metadata=about)
+        figure.savefig(folder / f"{name}.svg", bbox_inches="tight", metadata=about | {"Date": None})
+    plt.close(figure)
 
 
 def print_table(table: Table) -> None:

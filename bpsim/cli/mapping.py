@@ -12,7 +12,7 @@ from rich.table import Table
 
 from bpsim.cli.app import Exit, fail, say
 from bpsim.cli.looking import find, load_or_fail
-from bpsim.cli.many import Common, check_out, making, print_table, variant_of, write
+from bpsim.cli.many import Common, check_out, making, print_table, save_figure, variant_of, write
 from bpsim.document import InvalidScenario
 
 if TYPE_CHECKING:
@@ -24,14 +24,11 @@ if TYPE_CHECKING:
 
 
 def _fill(name: str, document: dict[str, Any], rows: list[dict[str, Any]], figure: Figure, folder: Path) -> None:
-    import matplotlib.pyplot as plt
     import pandas as pd
 
     pd.DataFrame(rows).to_csv(folder / f"{name}.csv", index=False)
     (folder / f"{name}.json").write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    figure.savefig(folder / f"{name}.png", dpi=125, bbox_inches="tight")
-    figure.savefig(folder / f"{name}.svg", bbox_inches="tight", metadata={"Date": None})
-    plt.close(figure)
+    save_figure(figure, folder, name, document["alt"])
 
 
 def _axis(option: str, text: str) -> Axis:
@@ -153,7 +150,7 @@ def hysteresis_command(common: Common, low: str, high: str, steps: int, hold: st
     note = f"{variant}, {common.seeds} seeds, {hold} a step, the second half of each is looked at; no faults"
     up, down = found.up.mean(axis=0), found.down.mean(axis=0)
     figure = loop(found.words, found.loads, up, down, *found.medians, note)
-    document = {"question": found.question, "variant": variant, "words": found.words, "seeds": common.seeds,
-                "hold_s": hold_s, "steps": list(found.rows())}  # fmt: skip
+    document = {"question": found.question, "variant": variant, "words": found.words, "alt": found.words,
+                "seeds": common.seeds, "hold_s": hold_s, "steps": list(found.rows())}  # fmt: skip
     fill = partial(_fill, "hysteresis", document, list(found.rows()), figure)
     write(common, fill, {"seeds": common.seeds}, "hysteresis.png, hysteresis.csv")

@@ -14,7 +14,6 @@ from bpsim.claims import Judged
 from bpsim.experiment import Experiment
 from bpsim.metrics.headlines import HEADLINES
 
-
 MOODS = {"healthy": "green", "recovered": "green", "degraded": "yellow", "inconclusive": "yellow"} | dict.fromkeys(
     ("metastable", "overloaded", "crashed"), "bold red"
 )

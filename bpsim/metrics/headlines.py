@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil, floor, isnan, log10, nan
 
-from bpsim.units import format_bytes, format_rate, format_seconds
+from bpsim.units import SIZES, TIMES, format_bytes, format_rate, format_seconds, unit_for
 
 
 def percent(value: float) -> str:
@@ -34,15 +35,34 @@ class Headline:
     """1 when more is better, -1 when less is, 0 when it depends."""
     never: int = -1
     """The same for a metric that does not exist in a run: -1 when that is bad (it never recovered), 1 when it is good."""
+    event: str = "has any"
+    """What a run does in which the metric exists, where others have none."""
+
+    def show_gap(self, gap: float, error: float = nan) -> str:
+        """A difference and its uncertainty (rounded up), as many digits as are known: 412.33 and 9.07 -> '412.3 ± 9.1/s'."""
+        unit, size = self.unit_for_gap(max(abs(gap), 0 if isnan(error) else error))
+        gap, error = gap / size, error / size
+        known = 1 - floor(log10(error)) if error > 0 else 6 if gap else 0
+        places = min(max(min(known, 3 - floor(log10(abs(gap))) if gap else known), 0), 6)
+        within = "" if isnan(error) else f" ± {ceil(error * 10**places - 1e-9) / 10**places:,.{places}f}"
+        return f"{gap:,.{places}f}{within}{unit}"
+
+    def unit_for_gap(self, value: float) -> tuple[str, float]:
+        """The unit in which a difference is best read, and its size; that between two shares is said in points."""
+        if self.show in (format_seconds, format_bytes):
+            unit, size = unit_for(value, TIMES if self.show is format_seconds else SIZES)
+            return f" {unit}", size
+        return (" points", 0.01) if self.show is percent else (SUFFIXES.get(self.show, ""), 1.0)
 
 
+SUFFIXES: dict[Callable[[float], str], str] = {times: "x", format_rate: "/s"}
 HEADLINES = (
     Headline("offered", "offered_per_s", format_rate),
     Headline("goodput", "goodput_per_s", format_rate, 1),
     Headline("goodput before the fault", "before_goodput_per_s", format_rate, 1),
     Headline("goodput during it", "during_goodput_per_s", format_rate, 1),
     Headline("goodput after it", "after_goodput_per_s", format_rate, 1),
-    Headline("recovered after", "recovery_time_s", format_seconds, -1),
+    Headline("recovered after", "recovery_time_s", format_seconds, -1, event="recovers"),
     Headline("requests that succeed", "success_share", percent, 1),
     Headline("attempts per request", "amplification", times, -1),
     Headline("work nobody waited for", "wasted_share", percent, -1, 0),
@@ -69,7 +89,7 @@ HEADLINES = (
     Headline("oldest undelivered record", "lag_max_s", format_seconds, -1, 0),
     Headline("peak memory of the API", "api_peak_bytes", format_bytes, -1),
     Headline("crashes", "crashes", count, -1),
-    Headline("first crash at", "crash_time_s", format_seconds, 1, 1),
+    Headline("first crash at", "crash_time_s", format_seconds, 1, 1, "crashes"),
     Headline("requests lost in crashes", "crash_lost_requests", count, -1),
     Headline("acked, then lost", "acked_then_lost", count, -1),
     Headline("bytes lost in the crash", "crash_lost_bytes", format_bytes, -1, 1),
