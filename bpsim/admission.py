@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bpsim.limits import Limit, Limiter
 from bpsim.rolling import Rolling
@@ -24,6 +24,9 @@ class Admitter:
 
     def update(self, now: float, rtt: float, queue_delay: float, in_flight: int, well: bool) -> None:
         """A request that was let in has left after `rtt` seconds, `queue_delay` of them in the queue."""
+
+    def observe(self, lag: int) -> None:
+        """The consumer was `lag` records behind when it was looked at."""
 
 
 class TokenBucket(Spec):
@@ -187,5 +190,41 @@ class _Pid(Admitter):
         self._integral = max(0.0, min(spec.most, integral))
 
 
-Admission = Annotated[TokenBucket | Concurrency | EnvoyAdmission | Pid, Field(discriminator="kind")]
+class LagAdmission(Spec):
+    """Rejects at random while the consumer lags: nobody up to `above` records of lag, everybody from `all_above` on, and in
+    between a share that grows in a straight line. It closes the loop that Kafka leaves open; what it knows is as old as the
+    last measurement and `signal_delay`."""
+
+    kind: Literal["lag"] = "lag"
+    above: int = Field(ge=0, le=10**12, description="records of lag up to which everybody is let in")
+    all_above: int = Field(ge=1, le=10**12, description="records of lag from which on nobody is")
+    every: PositiveSeconds = Field(default=10.0, description="how often the lag is measured (a lag exporter's interval)")
+
+    @model_validator(mode="after")
+    def _bounds_are_in_order(self) -> LagAdmission:
+        if self.all_above <= self.above:
+            raise ValueError(f"all_above ({self.all_above}) must be more than above ({self.above})")
+        return self
+
+    def build(self) -> Admitter:
+        """A policy that has seen no lag."""
+        return _LagAdmission(self)
+
+
+class _LagAdmission(Admitter):
+    random = True
+
+    def __init__(self, spec: LagAdmission) -> None:
+        self._spec = spec
+        self.share = 0.0
+
+    def admit(self, now: float, in_flight: int, u: float) -> bool:
+        return u >= self.share
+
+    def observe(self, lag: int) -> None:
+        spec = self._spec
+        self.share = min(1.0, max(0.0, (lag - spec.above) / (spec.all_above - spec.above)))
+
+
+Admission = Annotated[TokenBucket | Concurrency | EnvoyAdmission | Pid | LagAdmission, Field(discriminator="kind")]
 """Every admission policy."""

@@ -21,7 +21,7 @@ from bpsim.kernel.ledger import check_attempts, place_records
 from bpsim.result import TIERS, Column, Fate, Result, Table
 from bpsim.scenario import Scenario
 from bpsim.streams import AttemptDraws, Streams, to_grid
-from bpsim.tiers.api import Api
+from bpsim.tiers.api import Api, inside, outside
 from bpsim.tiers.broker import Broker
 from bpsim.tiers.client import NEW_REQUEST, Client
 from bpsim.tiers.consumer import Consumer
@@ -92,7 +92,7 @@ class Simulation:
             self.producer = Producer(clock, scenario.producer, self.broker, size, row["producer"])
         self.client = Client(clock, scenario.client, self.streams, scenario.faults, self.duration)
         mark = self._marker("api")
-        self.api = Api(clock, scenario.api, self.streams, self.client, self.producer, scenario.producer, mark)
+        self.api = Api(clock, scenario.api, self.streams, self.client, self.producer, scenario.producer, mark, self._lag)
         clock.lane = self.front = Front(clock, self.client, self.api)
 
     def _demand(self, name: str, law: Any) -> Callable[[int], float]:
@@ -105,6 +105,10 @@ class Simulation:
             return draws.at(self.client.request[attempt], self.client.number[attempt])
 
         return demand
+
+    def _lag(self) -> int:
+        """Records that the consumer has not read: the end of the log less its position."""
+        return self.broker.log.held if self.broker is not None else 0
 
     def _marker(self, tier: str) -> Callable[[str, float], None]:
         return partial(self._mark, tier)
@@ -209,7 +213,7 @@ class Simulation:
         requests = self.client.request_table()
         attempts = self.client.attempt_table() | self.api.columns()
         retries = sum(1 for _, row, _ in self.client.orbit if row != NEW_REQUEST)
-        check_attempts(attempts, requests, self.api.inside(), list(self.api.outside), self.client.link.travelling(), retries)
+        check_attempts(attempts, requests, inside(self.api), outside(self.api), self.client.link.travelling(), retries)
         return Result(
             scenario=self.scenario.model_dump(mode="json", exclude_none=True),
             seed=self.seed,

@@ -41,7 +41,8 @@ class Outcome(IntEnum):
     RESET = 6
     """The API process died while the client waited."""
     UNAVAILABLE = 7
-    """503: turned away, or dropped from the queue, with `on_full: unavailable`, CoDel or a more critical request."""
+    """503: turned away, or dropped from the queue, with `on_full: unavailable`, too many connections, CoDel or a more
+    critical request."""
     ERROR = 8
     """500: the handler failed."""
     BREAKER_OPEN = 9
@@ -78,7 +79,7 @@ class Work(IntEnum):
     NOT_SENT = 10
     """Held back by the client itself."""
     VANISHED = 11
-    """Lost on the network before it reached the API."""
+    """Lost on the network before it reached the API, or found no place in its backlog of connections."""
     REPLYING = 12
     """Served, and the reply was on the network when the run ended."""
 

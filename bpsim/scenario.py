@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pydantic import Field, model_validator
 
+from bpsim.admission import LagAdmission
 from bpsim.arrivals import Closed
 from bpsim.faults import Fault
 from bpsim.kernel.bound import Bound
@@ -78,8 +79,10 @@ class Scenario(Spec):
 
         if self.producer is not None and self.broker is None:
             yield ("producer",), "there is no broker after it, so nothing would ever leave its buffer"
-        if self.producer is None and self.api.reply == "on_ack":
+        if self.producer is None and self.api.reply != "on_enqueue":
             yield ("api", "reply"), "there is no producer, so no ack would ever come; on_enqueue replies after the handler"
+        if self.consumer is None and isinstance(self.api.admission, LagAdmission):
+            yield ("api", "admission"), "there is no consumer, so nobody lags"
 
     def _faults_that_cannot_be(self) -> Iterator[Misfit]:
         for index, fault in enumerate(self.faults):

@@ -47,15 +47,17 @@ def _seconds_per_record(scenario: Scenario, speed: Callable[[str], float]) -> di
 
     api, producer, broker = scenario.api, scenario.producer, scenario.broker
     consumer, flink, writer, size = scenario.consumer, scenario.flink, scenario.writer, scenario.client.record_size
-    found = {"api": at_speed("api", api.service.mean)}
+    found, ack = {"api": at_speed("api", api.service.mean)}, 0.0
     if broker is not None and producer is not None:
         append = size / broker.throughput if broker.throughput else 0.0
         batch = max(1, min(producer.batch.in_records(size), producer.buffer.in_records(size)))
         acked = at_speed("broker", broker.ack_latency.mean + batch * append)
-        found["api"] += at_speed("broker", broker.ack_latency.mean + append) if api.reply == "on_ack" else 0.0
+        ack = at_speed("broker", broker.ack_latency.mean + append) if api.reply != "on_enqueue" else 0.0
+        found["api"] += ack
         found["producer"] = acked / batch / producer.max_in_flight
         found["broker"] = at_speed("broker", append) / broker.partitions
-    found["api"] = max(found["api"] / api.workers, api.contention)  # n in service take S + n·contention each
+    one_at_a_time = ack if api.handler == "async" and api.reply == "on_flush" else api.contention
+    found["api"] = max(found["api"] / api.at_once, one_at_a_time)  # n in service take S + n·contention each
     if consumer is not None:
         found["consumer"] = at_speed("consumer", consumer.fetch_latency.mean / consumer.max_poll_records)
         found["consumer"] += at_speed("consumer", consumer.service.mean)

@@ -12,6 +12,7 @@ from bpsim.engine import Simulation, run
 from bpsim.faults import Fault
 from bpsim.result import Outcome, Result, Work
 from bpsim.scenario import Scenario
+from bpsim.tiers.api.contents import held_bytes, inside, outside
 from tests.pipelines import exponential, poisson, station
 
 
@@ -189,8 +190,8 @@ def test_after_any_fault_everything_is_back_where_it_was(fault: dict[str, Any], 
     consumer, flink, writer, job = simulation.consumer, simulation.flink, simulation.writer, simulation.job
     assert producer and broker and consumer and flink and writer and job
     state = {
-        "workers": api.busy, "inside": len(api.inside()), "outside": len(api.outside), "rejections": len(api.rejections),
-        "memory": api.held_bytes, "producer": producer.held, "flights": len(producer._flights),
+        "workers": api.busy, "inside": len(inside(api)), "outside": len(outside(api)), "rejections": len(api.away.waiting),
+        "memory": held_bytes(api), "producer": producer.held, "flights": len(producer._flights),
         "orphans": len(producer._orphans),
         "log": broker.log.held, "on the way": len(broker.on_the_way()), "job": job.held, "buffers": flink.inbox.held,
         "blocked": len(flink.blocked), "rows": writer.inbox.held, "hedges": len(simulation.client._siblings),

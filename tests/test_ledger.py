@@ -55,7 +55,8 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         },
         "api": {
             "workers": pick(1, 4, 100), "service": draw(LAW), "queue": {"records": draw(st.sampled_from([0, 3, 10**6]))},
-            "on_full": pick("reject", "unavailable", "drop", "block"), "reply": pick("on_enqueue", "on_ack"),
+            "on_full": pick("reject", "unavailable", "drop", "block"), "reply": pick("on_enqueue", "on_ack", "on_flush"),
+            "handler": pick("sync", "sync", "async"), "connections": pick(None, None, 5), "backlog": pick(2048, 3),
             "order": pick("fifo", "lifo", "adaptive_lifo", "critical_first"), "expired": pick("serve", "skip"),
             "cancellation": pick("none", "propagated"), "reject_cost": draw(SHORT), "retry_after": pick(None, 0.02),
             "contention": pick(0.0, 0.001), "warm_up": pick(None, {"lasts": 0.3, "speed": 0.2}),
@@ -112,10 +113,13 @@ def scenarios(draw: st.DrawFn) -> Scenario:
 def fit(tree: dict[str, Any], faults: list[dict[str, Any]]) -> None:
     """Leave out what would be refused because it would do nothing."""
     client, api = tree["client"], tree["api"]
-    if api["order"] == "critical_first":
+    if api["handler"] == "async":
+        for name in ("workers", "queue", "order", "reject_cost", "contention"):
+            api.pop(name)
+    if api.get("order") == "critical_first":
         client["criticality"] = {"critical": 0.4, "sheddable": 0.6}
     if api["on_full"] in ("drop", "block"):
-        api.pop("reject_cost")
+        api.pop("reject_cost", None)
     if not api.get("restart_after") and not any(fault["kind"] == "crash" and fault["target"] == "api" for fault in faults):
         api.pop("warm_up")
     if not client["timeout"] and not client["deadline"]:

@@ -13,6 +13,8 @@ from bpsim.result import TIERS, Fate, Result, Table, Work
 from bpsim.units import parse
 
 NOTHING = np.zeros(0)
+WORKERS = {"sync": 40, "async": 1_000_000}
+"""Of an API that does not say: anyio's threads, and tasks on an event loop."""
 Spans = tuple[Floats, Floats]
 
 
@@ -94,7 +96,7 @@ class Occupancy:
             busy=(began, np.where(np.isnan(served), left, served)),
             blocked=(served, left),
             overhead=self._option("api", "overhead", 0),
-            servers=self._option("api", "workers", 1),
+            servers=self._option("api", "workers", WORKERS[self.result.scenario["api"].get("handler", "sync")]),
             bound=self._bound("api", "queue"),
         )
 

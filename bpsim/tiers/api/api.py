@@ -1,4 +1,4 @@
-"""The API at work: who is let in, who is served next, and what is lost when the process dies."""
+"""The API at work: who is let in, who is served next, and who is told what."""
 
 from __future__ import annotations
 
@@ -13,29 +13,30 @@ from bpsim.kernel.clock import Clock
 from bpsim.kernel.servers import Servers
 from bpsim.result import Outcome, Table, Work
 from bpsim.streams import AttemptDraws, Streams, to_grid
-from bpsim.tiers.api.blocked import Blocked
+from bpsim.tiers.api.away import SILENCE, Away
 from bpsim.tiers.api.columns import columns
+from bpsim.tiers.api.connections import Backlog, Connections
+from bpsim.tiers.api.contents import held_bytes, lose_everything
 from bpsim.tiers.api.door import Door
+from bpsim.tiers.api.event_loop import ProducingOnLoop
 from bpsim.tiers.api.life import Life
+from bpsim.tiers.api.producing import Producing
 from bpsim.tiers.api.spec import ApiSpec
 from bpsim.tiers.api.waiting import NOBODY, CriticalFirst, Line
 from bpsim.tiers.client import PENDING, Client
 from bpsim.tiers.producer import Producer, ProducerSpec
 
 REJECTED, REFUSED = int(Outcome.REJECTED), int(Outcome.REFUSED)
-PRODUCE_FAILED, RESET = int(Outcome.PRODUCE_FAILED), int(Outcome.RESET)
 UNAVAILABLE, ERROR = int(Outcome.UNAVAILABLE), int(Outcome.ERROR)
-OUTSIDE, INSIDE, TURNED_AWAY, LEFT = int(Work.OUTSIDE), int(Work.INSIDE), int(Work.TURNED_AWAY), int(Work.LEFT)
-FAILED, LOST, SHED, CANCELLED, WASTED = (int(work) for work in (Work.FAILED, Work.LOST, Work.SHED, Work.CANCELLED, Work.WASTED))
-SILENCE = 0
-"""Turned away without a word."""
-ON_FULL = {"reject": REJECTED, "unavailable": UNAVAILABLE, "drop": SILENCE, "block": REJECTED}
+OUTSIDE, INSIDE, LEFT = int(Work.OUTSIDE), int(Work.INSIDE), int(Work.LEFT)
+FAILED, SHED, CANCELLED, WASTED = (int(work) for work in (Work.FAILED, Work.SHED, Work.CANCELLED, Work.WASTED))
 
 
 class Api:
     """A worker is taken from the moment it begins a request until the reply: while it serves, while the producer's full
     buffer blocks it, and with `reply: on_ack` while it waits for the broker. Turning somebody away takes one, too, when
-    it has a cost; such a job is known by the complement of its attempt."""
+    it has a cost; such a job is known by the complement of its attempt. With `handler: async` a worker is a task, of
+    which there may be any number, and what would block a worker stops the event loop."""
 
     def __init__(
         self,
@@ -46,6 +47,7 @@ class Api:
         producer: Producer | None,
         producer_spec: ProducerSpec | None,
         mark: Callable[[str, float], None],
+        lag: Callable[[], int],
     ) -> None:
         self.clock = clock
         self.client = client
@@ -53,10 +55,10 @@ class Api:
         self.servers = Servers()
         self.line = Line(spec, client, self._came, self._shed)
         self.queue = self.line.queue
+        self.away = Away(spec, client, self._hire)
         self.outside: deque[int] = deque()
-        self.waiting_for_ack: set[int] = set()
-        self.rejections: deque[int] = deque()
-        """Who is to be turned away as soon as a worker has time to."""
+        """Who waits for a place, with `on_full: block`."""
+        self.backlog = Backlog(spec.backlog, client)
         self.busy = 0
         self.started = array("d")
         self.served = array("d")
@@ -64,53 +66,58 @@ class Api:
         client.columns += [self.started, self.served, self.freed]
         self.admitted: dict[int, float] = {}
         """When those who did not come in at the instant they were sent were let in."""
+        self.bytes_each = client.spec.record_size + spec.overhead
         self._conditions = Conditions()
         self._accepting = True
+        self._open = True
+        """Whether the process accepts connections, and runs."""
         self._read(spec)
         self._demand = AttemptDraws(streams, "api.service", spec.service.sample)
         self._demand.layers[0].upto(len(client.arrivals))
         self._luck = AttemptDraws(streams, "api.errors", lambda rng, n: rng.random(n))
-        self._on_ack = spec.reply == "on_ack" and producer is not None
-        self._picky = self.line.picky or spec.reject_cost > 0
-        """Whether there is more to the choice of the next request than its turn."""
-        self._doubtful = self._skips
-        """Whether a request that was handled may still come to nothing."""
-        self._door = Door(spec, client, streams) if spec.admission is not None else None
-        self._fails_fast = producer_spec is not None and producer_spec.on_full == "fail_fast"
-        self.life = Life(clock, spec, lambda: self.held_bytes, self._lose_everything, self._adapt, mark)
-        self.blocked: Blocked | None = None
-        client.link.deliver = self.accept
-        client.link.cancel = self.cancel
-        client.hangs_up = spec.cancellation == "propagated"
-        self._late = client.link.acts
-        """Whether attempts come later than they were sent."""
-        self._reply = client.link.reply if client.link.acts else client.reply
-        if producer is not None and producer_spec is not None:
-            max_block, gave_up = to_grid(producer_spec.max_block), partial(self._give_up, outcome=PRODUCE_FAILED)
-            self.blocked = Blocked(clock, producer, max_block, self.served, self._produced, gave_up)
-            if self._on_ack:
-                producer.on_ack = self._acked
+        self._door = Door(clock, spec, client, streams, lag) if spec.admission is not None else None
+        self._connections = Connections(spec.connections, client, self.away.time) if spec.connections is not None else None
+        self._guarded = spec.admission is not None or spec.connections is not None
+        self.life = Life(clock, spec, partial(held_bytes, self), partial(lose_everything, self), self._adapt, mark)
+        self._join_client(spec)
+        self.producing = self._join_producer(spec, producer_spec) if producer_spec is not None else None
+        self._hand_over = self.producing.produce if self.producing is not None else self._finish
 
     def _read(self, spec: ApiSpec) -> None:
-        self._workers = spec.workers
+        self._workers = spec.at_once
         self._places = spec.queue.in_records(self.client.spec.record_size)
         self._lets_wait = spec.on_full == "block"
-        self._no = ON_FULL[spec.on_full]
-        self._reject_time = to_grid(spec.reject_time)
-        self._reject_cost = to_grid(spec.reject_cost)
-        self._retry_after = to_grid(spec.retry_after or 0.0)
         self._contention = spec.contention
-        self._bytes_each = self.client.spec.record_size + spec.overhead
         self._skips = spec.expired == "skip"
+        self._cancels = spec.cancellation == "propagated"
+        self._doubtful = self._skips
+        """Whether a request that was handled may still come to nothing."""
+        self._picky = self.line.picky or spec.reject_cost > 0
+        """Whether there is more to the choice of the next request than its turn."""
+
+    def _join_client(self, spec: ApiSpec) -> None:
+        link = self.client.link
+        link.deliver = self.accept
+        link.cancel = self._hung_up
+        self.client.hangs_up = self._cancels or spec.connections is not None
+        self._late = link.acts
+        """Whether attempts come later than they were sent."""
+        self._reply = link.reply if link.acts else self.client.reply
+
+    def _join_producer(self, spec: ApiSpec, producer_spec: ProducerSpec) -> Producing:
+        weigh = self.life.check_memory if spec.heap is not None else None
+        assert self.producer is not None
+        rest = (self.clock, spec, self.producer, producer_spec, self._finish, self._give_up, weigh)
+        return ProducingOnLoop(self._adapt, *rest) if spec.handler == "async" else Producing(*rest)
 
     def accept(self, attempt: int, now: float) -> None:
         """An attempt arrives: to a worker, to the queue, or away."""
         if self._late and self.client.sent[attempt] != now:
             self.admitted[attempt] = now
-        if not self._accepting:
-            self._turn_away(attempt, now, REFUSED)
-        elif self._door is not None and not self._door.admits(attempt, now, len(self.queue) + self.busy):
-            self._turn_away(attempt, now, self._no)
+        if not self._open:
+            self._stay_out(attempt, now)
+        elif self._guarded and self._sent_away(attempt, now):
+            pass
         elif self.busy < self._workers:
             self.client.work[attempt] = INSIDE
             self.busy += 1
@@ -123,6 +130,25 @@ class Api:
         if self.life.heap is not None:
             self.life.check_memory(now)
 
+    def _stay_out(self, attempt: int, now: float) -> None:
+        """Nobody accepts connections; or the kernel does, for a process that stands still."""
+        if self._accepting:
+            self.backlog.join(attempt)
+        else:
+            self.away.refuse(attempt, now, REFUSED)
+
+    def _sent_away(self, attempt: int, now: float) -> bool:
+        """Whether the server has too many connections, or the admission policy says no."""
+        inside = len(self.queue) + self.busy
+        if self._connections is not None and self._connections.full(now, inside):
+            self._connections.rejected(now)
+            self.away.refuse(attempt, now, UNAVAILABLE)
+            return True
+        if self._door is not None and not self._door.admits(attempt, now, inside):
+            self.away.turn(attempt, now)
+            return True
+        return False
+
     def _find_no_room(self, attempt: int, now: float) -> None:
         if self._lets_wait:
             waits = self.client.outcome[attempt] == PENDING
@@ -134,24 +160,19 @@ class Api:
             self.client.work[attempt] = INSIDE
             self.queue.append(attempt)
         else:
-            self._turn_away(attempt, now, self._no)
+            self.away.turn(attempt, now)
 
-    def _turn_away(self, attempt: int, now: float, outcome: int) -> None:
-        self.client.work[attempt] = TURNED_AWAY
-        if outcome == SILENCE:
-            return
-        if outcome == REFUSED or not self._reject_cost:
-            retry_after = 0.0 if outcome == REFUSED else self._retry_after
-            self.client.link.tell(attempt, now + self._reject_time, outcome, retry_after)
-        elif self.busy < self._workers:
-            self.busy += 1
-            self._reject(attempt, now)
-        else:
-            self.rejections.append(attempt)
+    def _hire(self, attempt: int, now: float) -> bool:
+        """Give a free worker the job of turning `attempt` away, if there is one."""
+        if self.busy >= self._workers:
+            return False
+        self.busy += 1
+        self._reject(attempt, now)
+        return True
 
     def _reject(self, attempt: int, now: float) -> None:
         self.started[attempt] = now
-        self.servers.begin(now, self._reject_cost, ~attempt)
+        self.servers.begin(now, self.away.cost, ~attempt)
 
     def start(self, attempt: int, now: float) -> None:
         """A worker begins."""
@@ -172,21 +193,12 @@ class Api:
     def complete(self, attempt: int, now: float) -> None:
         """The handler is done; now its record must find room in the producer's buffer."""
         if attempt < 0:
-            self.client.link.tell(~attempt, now + self._reject_time, self._no, self._retry_after)
+            self.away.tell(~attempt, now)
             self._free(~attempt, now)
             return
         self.served[attempt] = now
-        producer = self.producer
-        if self._doubtful and self._in_vain(attempt, now):
-            return
-        if producer is None:
-            self._finish(attempt, now)
-        elif not self.blocked and producer.offer(attempt, now):
-            self._produced(attempt, now)
-        elif self._fails_fast or self.blocked is None:
-            self._give_up(attempt, now, REJECTED)
-        else:
-            self.blocked.join(attempt)
+        if not (self._doubtful and self._in_vain(attempt, now)):
+            self._hand_over(attempt, now)
 
     def _in_vain(self, attempt: int, now: float) -> bool:
         """Whether the handler's work comes to nothing: it failed, or its deadline is over."""
@@ -199,17 +211,10 @@ class Api:
             return True
         return False
 
-    def _produced(self, attempt: int, now: float) -> None:
-        if self._on_ack:
-            self.waiting_for_ack.add(attempt)
-        else:
-            self._finish(attempt, now)
-        if self.life.heap is not None:
-            self.life.check_memory(now)
-
     def _finish(self, attempt: int, now: float) -> None:
         self._reply(attempt, now)
-        self._note(attempt, now, True)
+        if self._door is not None:
+            self._note(attempt, now, True)
         self._free(attempt, now)
 
     def _free(self, attempt: int, now: float) -> None:
@@ -227,8 +232,8 @@ class Api:
 
     def _pick(self, now: float) -> bool:
         """Give a free worker something to do, if there is anything: who is to be turned away comes first."""
-        if self.rejections:
-            self._reject(self.rejections.popleft(), now)
+        if self.away.waiting:
+            self._reject(self.away.waiting.popleft(), now)
             return True
         following = self.line.following(now)
         if following == NOBODY:
@@ -244,7 +249,7 @@ class Api:
         self.client.work[attempt] = SHED
         self.freed[attempt] = now
         self._note(attempt, now, False)
-        self.client.link.tell(attempt, now + self._reject_time, UNAVAILABLE, self._retry_after)
+        self.client.link.tell(attempt, now + self.away.time, UNAVAILABLE, self.away.retry_after)
 
     def _note(self, attempt: int, now: float, well: bool) -> None:
         if self._door is not None:
@@ -269,16 +274,22 @@ class Api:
         self.client.work[attempt] = work
         self._note(attempt, now, False)
         if self.client.outcome[attempt] == PENDING:
-            self.client.link.tell(attempt, now, outcome, self._retry_after if outcome == REJECTED else 0.0)
+            self.client.link.tell(attempt, now, outcome, self.away.retry_after if outcome == REJECTED else 0.0)
         self._free(attempt, now)
 
-    def cancel(self, attempt: int, now: float) -> None:
-        """The client of `attempt` has stopped waiting: whatever is being done for it stops. A record that has been
-        produced goes its way."""
+    def _hung_up(self, attempt: int, now: float) -> None:
+        """The client of `attempt` has closed its connection."""
+        if self._connections is not None:
+            self._connections.hung_up(attempt)
+        if self._cancels and (self.producing is None or self.producing.running):
+            self._cancel(attempt, now)
+
+    def _cancel(self, attempt: int, now: float) -> None:
+        """Whatever is being done for `attempt` stops. A record that has been produced goes its way."""
         if self.client.work[attempt] != INSIDE:
             return
         began = self.started[attempt] == self.started[attempt]
-        produced = attempt in self.waiting_for_ack
+        produced = self.producing is not None and self.producing.has_produced(attempt)
         self.client.work[attempt] = WASTED if produced else CANCELLED
         self._note(attempt, now, False)
         if not began:
@@ -287,55 +298,9 @@ class Api:
             if self.outside:
                 self._let_in(now)
             return
-        if produced:
-            self.waiting_for_ack.remove(attempt)
-        elif self.blocked is not None and attempt in self.blocked:
-            self.blocked.remove(attempt)
-        else:
+        if self.producing is None or not self.producing.remove(attempt):
             self.servers.cancel(attempt)
         self._free(attempt, now)
-
-    def _acked(self, first: int, end: int) -> None:
-        producer, now = self.producer, self.clock.now
-        assert producer is not None
-        for attempt in producer.attempt[first:end]:
-            if attempt in self.waiting_for_ack:
-                self.waiting_for_ack.remove(attempt)
-                self._finish(attempt, now)
-
-    @property
-    def held_bytes(self) -> int:
-        """Memory of the process: every request inside and every record in the producer's buffer."""
-        held = self.producer.held if self.producer is not None else 0
-        return (len(self.queue) + len(self.rejections) + self.busy + held) * self._bytes_each
-
-    def _lose_everything(self, now: float) -> None:
-        """The process died: every waiting client sees its connection reset."""
-        inside = self.inside()
-        turning_away = [~job for job in self.servers.jobs() if job < 0]
-        outside = [attempt for attempt in self.outside if self.client.outcome[attempt] == PENDING]
-        told = [*inside, *turning_away, *self.rejections, *outside]
-        for place in (self.queue, self.waiting_for_ack, self.outside, self.rejections, self.servers):
-            place.clear()
-        if self.blocked is not None:
-            self.blocked.clear()
-        self.busy = 0
-        for attempt in inside:
-            self.client.work[attempt] = LOST
-        for attempt in [*inside, *turning_away]:
-            self.freed[attempt] = now
-        for attempt in outside:
-            self.client.work[attempt] = TURNED_AWAY
-        for attempt in sorted(told):
-            if self.client.outcome[attempt] == PENDING:
-                self.client.link.tell(attempt, now, RESET)
-        if self.producer is not None:
-            self.producer.die(now)
-
-    def inside(self) -> list[int]:
-        """Every attempt inside the process."""
-        served = [job for job in self.servers.jobs() if job >= 0]
-        return [*self.queue, *served, *(self.blocked or ()), *self.waiting_for_ack]
 
     def set_conditions(self, now: Conditions) -> None:
         """Work at another speed, fail more often, or refuse connections."""
@@ -344,8 +309,20 @@ class Api:
         self._adapt()
 
     def _adapt(self) -> None:
+        now, speed = self.clock.now, self._conditions.speed * self.life.speed
         self._accepting = self._conditions.accepting and self.life.alive
-        self.servers.set_speed(self.clock.now, self._conditions.speed * self.life.speed)
+        if speed != self.servers.speed:
+            self.servers.set_speed(now, speed)
+        self._open = self._accepting and speed > 0 and (self.producing is None or self.producing.running)
+        while self.backlog and self._open:
+            self._come_in_late(self.backlog.popleft(), now)
+
+    def _come_in_late(self, attempt: int, now: float) -> None:
+        """The process accepts a connection that has waited for it, whoever is still at its other end."""
+        if self._cancels and self.client.outcome[attempt] != PENDING:
+            return
+        self.admitted[attempt] = now
+        self.accept(attempt, now)
 
     def columns(self) -> Table:
         """The API's columns of the `attempts` table."""

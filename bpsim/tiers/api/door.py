@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
+from bpsim.admission import LagAdmission
+from bpsim.kernel.clock import Clock
 from bpsim.streams import AttemptDraws, Streams, to_grid
 from bpsim.tiers.api.spec import ApiSpec
 
@@ -16,15 +20,26 @@ Signal = tuple[float, float, float, int, bool]
 
 
 class Door:
-    """Asks the policy about each attempt. What it is told of requests that ended is `signal_delay` old."""
+    """Asks the policy about each attempt. What it is told, of requests that ended or of the consumer's `lag`, is
+    `signal_delay` old."""
 
-    def __init__(self, spec: ApiSpec, client: Client, streams: Streams) -> None:
+    def __init__(self, clock: Clock, spec: ApiSpec, client: Client, streams: Streams, lag: Callable[[], int]) -> None:
         assert spec.admission is not None
         self.policy = spec.admission.build()
+        self._clock = clock
+        self._lag = lag
         self._client = client
         self._delay = to_grid(spec.signal_delay)
         self._signals: deque[Signal] = deque()
         self._luck = AttemptDraws(streams, "api.admission", lambda rng, n: rng.random(n)) if self.policy.random else None
+        if isinstance(spec.admission, LagAdmission):
+            self._every = to_grid(spec.admission.every)
+            self._measure_lag()
+
+    def _measure_lag(self) -> None:
+        now = self._clock.now
+        self._clock.call_at(now + self._delay, partial(self.policy.observe, self._lag()))
+        self._clock.call_at(now + self._every, self._measure_lag)
 
     def admits(self, attempt: int, now: float, in_flight: int) -> bool:
         """Whether the attempt may come in."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,10 @@ from bpsim.shedding import Shedding
 from bpsim.spec import Spec
 from bpsim.units import Bytes, PositiveSeconds, Seconds
 
+THREADS = 40
+"""Of anyio's default limiter, in which Starlette and FastAPI run `def` endpoints (facts §5.1)."""
+ANY_NUMBER = 1_000_000
+
 
 class WarmUp(Spec):
     """After a restart the process works at `speed` (1 = normal), and gets to 1 in a straight line (JIT, cold caches)."""
@@ -22,13 +26,36 @@ class WarmUp(Spec):
 
 
 class ApiSpec(Spec):
-    """The HTTP API: `workers` handle requests one each; the rest wait in its queue."""
+    """The HTTP API: one process. `workers` handle requests one each; the rest wait in its queue."""
 
-    not_yet: ClassVar[dict[str, str]] = {"connections": "the connection limit comes with the deeper API (issue 5)"}
-    workers: int = Field(ge=1, le=1_000_000, description="requests handled at the same time")
+    handler: Literal["sync", "async"] = Field(
+        default="sync",
+        description="sync: each request takes one of the workers (threads) until its reply; async: any number at a time on "
+        "one event loop, which a call that blocks (a full producer with on_full: block, a flush) stops for everybody",
+    )
+    workers: int | None = Field(
+        default=None,
+        ge=1,
+        le=ANY_NUMBER,
+        description="sync: requests handled at the same time; default 40, the threads that anyio gives `def` endpoints",
+    )
     service: Distribution = Field(description="time a worker needs for one request, producing apart")
     contention: Seconds = Field(default=0.0, description="time that each request in service adds to one that begins")
     queue: Bound = Field(default=Bound(), description="requests that may wait for a worker")
+    connections: int | None = Field(
+        default=None,
+        ge=1,
+        le=ANY_NUMBER,
+        description="uvicorn's --limit-concurrency: 503 without Retry-After when so many connections are open, the one that "
+        "asks included, or so many requests inside: one less is served, and 1 turns everybody away",
+    )
+    backlog: int = Field(
+        default=2048,
+        ge=0,
+        le=ANY_NUMBER,
+        description="uvicorn's --backlog: connections that wait in the kernel while the process stands still (a stall, a "
+        "blocked event loop); more find no answer at all",
+    )
     on_full: Literal["reject", "unavailable", "drop", "block"] = Field(
         default="reject",
         description="queue full: reply 429, reply 503, say nothing, or let the client wait for a place (it may give up)",
@@ -55,8 +82,10 @@ class ApiSpec(Spec):
     reject_time: Seconds = Field(default=0.001, description="time until the client holds a 429, 503 or refusal")
     reject_cost: Seconds = Field(default=0.0, description="time of a worker that turning one request away takes")
     retry_after: PositiveSeconds | None = Field(default=None, description="Retry-After header of a 429 or 503")
-    reply: Literal["on_enqueue", "on_ack"] = Field(
-        default="on_enqueue", description="reply once the record is in the producer's buffer, or after the broker's ack"
+    reply: Literal["on_enqueue", "on_ack", "on_flush"] = Field(
+        default="on_enqueue",
+        description="reply once the record is in the producer's buffer, after the broker's ack, or (a mistake) after a "
+        "flush(), which sends at once and waits for the records of everybody before",
     )
     heap: Bytes | None = Field(
         default=None,
@@ -67,6 +96,26 @@ class ApiSpec(Spec):
         default=None, description="from an out-of-memory crash to serving again; none: it stays down"
     )
     warm_up: WarmUp | None = Field(default=None, description="slow start after a restart")
+
+    @property
+    def at_once(self) -> int:
+        """Requests that may be handled at the same time."""
+        if self.handler == "async":
+            return ANY_NUMBER
+        return THREADS if self.workers is None else self.workers
+
+    @model_validator(mode="after")
+    def _an_event_loop_has_no_workers(self) -> ApiSpec:
+        if self.handler == "sync":
+            return self
+        if self.workers is not None:
+            raise ValueError("handler: async takes any number at a time; leave out workers, and use admission for a limit")
+        for name in ("reject_cost", "contention"):
+            if getattr(self, name):
+                raise ValueError(f"{name} is time of a worker, and handler: async has none; leave it out or use handler: sync")
+        if self.queue != Bound() or self.order != "fifo" or self.shedding is not None:
+            raise ValueError("with handler: async nobody waits for a worker, so queue, order and shedding would do nothing")
+        return self
 
     @model_validator(mode="after")
     def _nothing_is_ignored(self) -> ApiSpec:

@@ -86,7 +86,7 @@ def queue(spec: ApiSpec, criticality: Callable[[int], int]) -> Queue:
     if spec.order == "critical_first":
         return CriticalFirst(criticality)
     if spec.order == "adaptive_lifo":
-        return AdaptiveLifo(spec.workers if spec.lifo_above is None else spec.lifo_above)
+        return AdaptiveLifo(spec.at_once if spec.lifo_above is None else spec.lifo_above)
     return Lifo() if spec.order == "lifo" else deque()
 
 
