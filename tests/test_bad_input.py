@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bpsim.document import InvalidScenario
 from bpsim.scenario_file import load
+from bpsim.tiers.api import ApiSpec
 
 GOOD = """\
 question: What?
@@ -54,8 +55,6 @@ def test_the_good_scenario_is_good(tmp_path: Path) -> None:
         ("target: api", "target: flink", "x.yaml:11:30: faults.0.target: there is no flink in this pipeline (client, api)"),
         ("at: 1 s", "at: 11 s", "x.yaml:11:39: faults.0.at: the run ends at 10 s, before this fault at 11 s"),
         (", factor: 3", "", "x.yaml:11:5: 'faults.0': 'factor' is missing"),
-        ("workers: 1", "connections: 5\n  workers: 1", "x.yaml:8:3: 'connections' is not built yet: the connection limit "
-         "comes with the deeper API (issue 5)"),
         ("question: What?", "question: What?\nduration: 3 s",
          "x.yaml:3:1: 'duration' stands here a second time; the first is in line 2"),
         ("factor: 3", "factor: .nan", "x.yaml:11:64: 'factor': a number is needed, not '.nan'"),
@@ -64,6 +63,12 @@ def test_the_good_scenario_is_good(tmp_path: Path) -> None:
 def test_a_problem_has_a_place_and_a_way_out(tmp_path: Path, old: str, new: str, line: str) -> None:
     assert old in GOOD
     assert problems(tmp_path, GOOD.replace(old, new, 1)) == [line]
+
+
+def test_a_planned_option_is_refused_with_what_there_is_instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ApiSpec, "not_yet", {"teapot": "coffee only until then"})
+    found = problems(tmp_path, GOOD.replace("workers: 1", "teapot: 5\n  workers: 1"))
+    assert "x.yaml:8:3: 'teapot' is not built yet: coffee only until then" in found[0]
 
 
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
