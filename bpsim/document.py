@@ -253,9 +253,7 @@ def frame(problem: Problem, text: str) -> str:
     carets = "^" * min(len(word[0]) if word else 1, FRAME_WIDTH // 2)
     number = str(problem.line)
     margin = " " * len(number)
-    return (
-        f"{problem}\n{margin} |\n{number} | {shown[first : first + FRAME_WIDTH]}\n{margin} | {' ' * (column - 1 - first)}{carets}"
-    )
+    return f"{problem}\n{margin} |\n{number} | {shown[first : first + FRAME_WIDTH]}\n{margin} | {' ' * (column - 1 - first)}{carets}"
 
 
 def _syntax_problem(error: yaml.YAMLError, file: str) -> Problem:
