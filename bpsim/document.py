@@ -192,11 +192,14 @@ def _short(text: str) -> str:
 
 def read_document(path: Path | str) -> Document:
     """Read the YAML file at `path`. Raises `InvalidScenario` with every problem found, whatever the file holds."""
-    return parse_document(_text(Path(path), str(path)), str(path))
+    return parse_document(read_text(Path(path), str(path)), str(path))
 
 
-def parse_document(text: str, file: str) -> Document:
-    """Read YAML; `file` is what problems call it. Raises `InvalidScenario` with every problem found, whatever `text` holds."""
+A_SCENARIO = "a scenario is a mapping such as 'question: …'"
+
+
+def parse_document(text: str, file: str, form: str = A_SCENARIO) -> Document:
+    """Read YAML of this `form`; `file` is what problems call it. Raises `InvalidScenario` with all that is wrong in `text`."""
     size = len(text.encode(errors="replace"))
     if size > MAX_BYTES:
         raise InvalidScenario([_too_large(size, file)])
@@ -212,13 +215,15 @@ def parse_document(text: str, file: str) -> Document:
     except RecursionError:
         raise InvalidScenario([Problem(1, 1, f"nested more than {MAX_DEPTH} deep", "", file)]) from None
     if not isinstance(tree, dict):
-        problems.append(Problem(1, 1, "a scenario is a mapping such as 'question: …'", "", file))
+        problems.append(Problem(1, 1, form, "", file))
     if problems:
         raise InvalidScenario(problems)
     return Document(file, tree, reader.keys, reader.values)
 
 
-def _text(path: Path, file: str) -> str:
+def read_text(path: Path, file: str) -> str:
+    """What is in the file at `path`. Raises `InvalidScenario`, calling it `file`."""
+
     def refuse(what: str, hint: str = "") -> InvalidScenario:
         return InvalidScenario([Problem(0, 0, what, hint, file)])
 
@@ -253,7 +258,8 @@ def frame(problem: Problem, text: str) -> str:
     carets = "^" * min(len(word[0]) if word else 1, FRAME_WIDTH // 2)
     number = str(problem.line)
     margin = " " * len(number)
-    return f"{problem}\n{margin} |\n{number} | {shown[first : first + FRAME_WIDTH]}\n{margin} | {' ' * (column - 1 - first)}{carets}"
+    seen, pointer = shown[first : first + FRAME_WIDTH], " " * (column - 1 - first) + carets
+    return f"{problem}\n{margin} |\n{number} | {seen}\n{margin} | {pointer}"
 
 
 def _syntax_problem(error: yaml.YAMLError, file: str) -> Problem:
