@@ -228,6 +228,32 @@ def validate(scenario: Scenario, set_: Sets = []) -> None:  # noqa: B006
     validate_command(scenario, tuple(set_))
 
 
+@app.command(name="flink-memory")
+def flink_memory(
+    conf: Annotated[Path, typer.Argument(metavar="CONF", help="flink-conf.yaml or config.yaml.", show_default=False)],
+    version: Annotated[
+        str | None,
+        typer.Option(metavar="VERSION", help="Flink's, 1.14 to 2.3.", show_default="the newest that reads such a file"),
+    ] = None,
+    set_: Annotated[
+        list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change an option: parallelism.default=4 (repeatable).")
+    ] = [],  # noqa: B006
+    rate: Annotated[str, typer.Option(metavar="RATE", help="Records a second in all.")] = "1000/s",
+    record_size: Annotated[str, typer.Option(metavar="SIZE", help="Bytes of a record.")] = "1kB",
+    parallelism: Annotated[
+        int | None, typer.Option(min=1, max=32_768, metavar="N", help="Subtasks.", show_default="parallelism.default")
+    ] = None,
+    exchanges: Annotated[int, typer.Option(min=1, max=100, metavar="N", help="All-to-all exchanges in a row.")] = 1,
+) -> None:
+    """Show what a Flink configuration means.
+
+    The memory of a TaskManager line by line, what can be in flight and for how long, and what has no effect.
+    """
+    from bpsim.cli.flink_memory import flink_memory_command
+
+    flink_memory_command(conf, version, tuple(set_), rate, record_size, parallelism, exchanges)
+
+
 @app.command(name="list")
 def list_() -> None:
     """List scenarios, their parts, and metrics."""

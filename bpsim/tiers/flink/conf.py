@@ -55,6 +55,8 @@ class FlinkConf:
     """How the TaskManager's memory is divided; `memory.buffers` is the number of network buffers."""
     segment_size: int
     """Bytes of a network buffer."""
+    smallest_segment: int
+    """Bytes below which debloating does not shrink a buffer."""
     buffers_per_channel: int
     """Exclusive buffers of a remote input channel."""
     floating_buffers_per_gate: int
@@ -116,6 +118,7 @@ class _Resolution:
         read = self.read
         conf = {
             "segment_size": (segment := self._segment_size()),
+            "smallest_segment": read(f"{MEMORY}.min-segment-size"),
             "buffers_per_channel": read(f"{NETWORK}.buffers-per-channel"),
             "floating_buffers_per_gate": read(f"{NETWORK}.floating-buffers-per-gate"),
             "max_buffers_per_channel": read(f"{NETWORK}.max-buffers-per-channel"),

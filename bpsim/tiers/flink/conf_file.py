@@ -11,7 +11,8 @@ from pathlib import PurePath
 from typing import Any
 
 from bpsim.document import InvalidScenario, Place, Problem, Where, parse_document
-from bpsim.tiers.flink.values import Version, as_text, shown
+from bpsim.tiers.flink.conf import BadConf
+from bpsim.tiers.flink.values import FlinkError, Version, as_text, in_flinks_units, shown
 
 LEGACY, STANDARD = "flink-conf.yaml", "config.yaml"
 
@@ -25,11 +26,19 @@ class ConfFile:
     keys: dict[str, Place] = field(default_factory=dict)
     values: dict[str, Place] = field(default_factory=dict)
     passed_over: list[Problem] = field(default_factory=list)
+    overridden: dict[str, str] = field(default_factory=dict)
+    """What was set from outside: key -> where."""
 
     def problem(self, key: str, what: str, hint: str = "", at_key: bool = False) -> Problem:
         """A problem with the option `key`; with the file, if it does not set it."""
+        if key in self.overridden:
+            return Problem(0, 0, what, hint, self.overridden[key])
         line, column = (self.keys if at_key else self.values).get(key, (0, 0))
         return Problem(line, column, what, hint, self.file)
+
+    def faults(self, error: BadConf) -> list[Problem]:
+        """What is wrong with the options, at their places."""
+        return [self.problem(fault.key, fault.story, hint(fault, self.options.get(fault.key, ""))) for fault in error.faults]
 
     def set(self, key: str, text: str, at: Place, value_at: Place) -> None:
         """One option; the last of several with one key holds."""
@@ -39,6 +48,10 @@ class ConfFile:
                 self.keys[key], f"'{key}' stands again in line {at[0]}, and the last one holds", f"remove line {line}"
             )
         self.options[key], self.keys[key], self.values[key] = text, at, value_at
+
+    def override(self, key: str, text: str, origin: str) -> None:
+        """Set an option from outside the file."""
+        self.options[key], self.overridden[key] = text, origin
 
     def pass_over(self, at: Place, what: str, hint: str = "") -> None:
         """Note something that Flink skips."""
@@ -60,6 +73,16 @@ def parse_conf(text: str, file: str, version: Version) -> ConfFile:
     else:
         _read_yaml(text, found)
     return found
+
+
+def hint(fault: FlinkError, text: str) -> str:
+    """A way out of a fault of an option that is set to `text`, as far as one can tell."""
+    if "Memory size unit" in fault.root:
+        meant = in_flinks_units(text)
+        return f"did you mean '{meant}'?" if meant else "sizes are whole numbers of b, k, m, g or t"
+    if "Time interval unit" in fault.root or fault.root.startswith("text does not start with a number"):
+        return "such as 500 ms, 10 s, 2 min"
+    return ""
 
 
 def default_version(file: str) -> Version:

@@ -104,7 +104,7 @@ class _Division:
         size = max(limits[0], min(wanted, limits[1]))
         why = f"{self._plain(key)} of {of}"
         if size != wanted:
-            limit = key.removesuffix("fraction") + ("min" if size > wanted else "max")
+            limit = key.removeprefix(f"{MEMORY}.").removesuffix("fraction") + ("min" if size > wanted else "max")
             why += f" ({human(wanted)}), held to {limit}"
         return self._put(part, size, why)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from typing import Any
 
 Version = tuple[int, int]
@@ -47,6 +48,13 @@ class FlinkError(ValueError):
     def root(self) -> str:
         """The text of the innermost cause."""
         return self.chain[-1]
+
+    @property
+    def story(self) -> str:
+        """Exception and texts in one line, without those that an earlier one repeats."""
+        texts = self.chain
+        told = [text for number, text in enumerate(texts) if not any(text in earlier for earlier in texts[:number])]
+        return f"{self.java}: {' Caused by: '.join(told)}"
 
 
 def _texts(error: BaseException | None) -> Iterator[str]:
@@ -173,6 +181,18 @@ def human(size: int) -> str:
     """Bytes as Flink's messages show them: the biggest unit smaller than the value."""
     unit = next((unit for unit, least in _HUMAN.items() if size > least), None)
     return f"{size / _HUMAN[unit]:.3f}{unit} ({size} bytes)" if unit else f"{size} bytes"
+
+
+def in_flinks_units(text: str) -> str | None:
+    """How Flink would have understood a size such as `1.5 GiB`, or nothing to suggest."""
+    match = re.fullmatch(r"(\d+)(\.\d+)?\s*([kmgt]?)(?:i?b|bytes?)?", text.strip().lower())
+    if match is None:
+        return None
+    units = ["", "k", "m", "g", "t"]
+    amount, unit = Fraction(match[1] + (match[2] or "")), units.index(match[3])
+    while amount.denominator > 1 and unit > 0:
+        amount, unit = amount * 1024, unit - 1
+    return f"{int(amount)}{units[unit]}" if amount.denominator == 1 else None
 
 
 def as_text(value: Any) -> str:
