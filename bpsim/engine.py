@@ -25,7 +25,10 @@ from bpsim.tiers.api import Api, inside, outside
 from bpsim.tiers.broker import Broker
 from bpsim.tiers.client import NEW_REQUEST, Client
 from bpsim.tiers.consumer import Consumer
-from bpsim.tiers.flink import Flink
+from bpsim.tiers.flink import Flink, FlinkJob, FlinkSpec
+from bpsim.tiers.flink.graph import Task
+from bpsim.tiers.flink.jobgraph import Surroundings, Work, works
+from bpsim.tiers.flink.keygroups import key_router
 from bpsim.tiers.front import Front
 from bpsim.tiers.job import Job
 from bpsim.tiers.producer import Producer
@@ -74,8 +77,7 @@ class Simulation:
             self.writer = Writer(clock, scenario.writer, self.streams, size, row_time, row["writer"])
             self.sink, outbox = self.writer.done, self.writer.inbox
         if scenario.flink is not None:
-            work = self._demand("flink.service", scenario.flink.service)
-            self.flink = Flink(clock, scenario.flink, size, outbox, work, row["flink"])
+            self.flink = self._flink(scenario.flink, outbox)
             outbox = self.flink.inbox
         if scenario.broker is not None:
             mark = self._marker("broker")
@@ -88,12 +90,40 @@ class Simulation:
             assert isinstance(self.sink, Sink)
             self.job = Job(clock, scenario.consumer, size, self.broker, parts, self.sink, mark)
             self.consumer.on_read = self.job.note_read
+            if isinstance(self.flink, FlinkJob):
+                self.job.follow(self.flink)
         if scenario.producer is not None:
             self.producer = Producer(clock, scenario.producer, self.broker, size, row["producer"])
         self.client = Client(clock, scenario.client, self.streams, scenario.faults, self.duration)
         mark = self._marker("api")
         self.api = Api(clock, scenario.api, self.streams, self.client, self.producer, scenario.producer, mark, self._lag)
         clock.lane = self.front = Front(clock, self.client, self.api)
+
+    def _flink(self, spec: FlinkSpec, outbox: Buffer) -> Flink | FlinkJob:
+        clock, scenario, row = self.clock, self.scenario, self.hops.row["flink"]
+        size = scenario.client.record_size
+        if not spec.operators:
+            return Flink(clock, spec, size, outbox, self._demand("flink.service", spec.service), row)
+        assert scenario.consumer is not None
+        around = Surroundings(self.streams, size, self._task_work, outbox, self.hops.rows["flink"], self._router())
+        batch = scenario.consumer.max_poll_records
+        return FlinkJob(clock, spec, self.streams, batch, around, row, self._marker("flink"))
+
+    def _task_work(self, task: Task) -> Work:
+        laws = [(operator.name, operator.service) for operator in task]
+        return works([to_grid(law.mean) if law.scv == 0 else self._demand(f"flink.{name}", law) for name, law in laws])
+
+    def _router(self) -> Callable[[int, int], int]:
+        """Where the key of a record lives: its request's, so that every attempt of it goes the same way."""
+        if self.scenario.client.keys is None:
+            return lambda record, parallelism: 0
+        where = key_router(self.streams, self.scenario.client.keys)
+
+        def route(record: int, parallelism: int) -> int:
+            assert self.producer is not None
+            return where(self.client.request[self.producer.attempt[record]], parallelism)
+
+        return route
 
     def _demand(self, name: str, law: Any) -> Callable[[int], float]:
         """Work by record: it belongs to the request and attempt the record comes from."""
@@ -119,17 +149,21 @@ class Simulation:
     def _crash(self, target: str) -> None:
         if target == "api":
             self.api.life.crash(self.now)
-        elif target == "consumer" and self.job is not None:
+        elif self._is_job(target) and self.job is not None:
             self.job.crash()
         else:
             self._marker(target)("crash", 0.0)
             if target == "writer" and self.writer is not None:
                 self.writer.crash()
 
+    def _is_job(self, target: str) -> bool:
+        """Whether it dies with everything between broker and database: a Flink job fails over as a whole."""
+        return target == "consumer" or (target == "flink" and isinstance(self.flink, FlinkJob))
+
     def _restart(self, target: str) -> None:
         if target == "api":
             self.api.life.restart()
-        elif target == "consumer" and self.job is not None:
+        elif self._is_job(target) and self.job is not None:
             self.job.restart()
         else:
             self._marker(target)("restart", 0.0)
@@ -210,6 +244,8 @@ class Simulation:
 
     def result(self) -> Result:
         """The tables as they stand now; the ledger is checked. Raises `LedgerError` when it does not balance."""
+        if isinstance(self.flink, FlinkJob):
+            self.flink.graph.settle()
         requests = self.client.request_table()
         attempts = self.client.attempt_table() | self.api.columns()
         retries = sum(1 for _, row, _ in self.client.orbit if row != NEW_REQUEST)
@@ -227,6 +263,7 @@ class Simulation:
                 "records": self._records(attempts),
                 "hops": self._hops(),
                 "marks": self._mark_table(),
+                **(self.flink.tables() if isinstance(self.flink, FlinkJob) else {}),
             },
             provenance=self._provenance(len(requests["born_s"]), len(attempts["sent_s"])),
         )

@@ -100,6 +100,17 @@ class Fate(IntEnum):
     """In the producer's memory when the API process died."""
 
 
+class Ended(IntEnum):
+    """How a Flink checkpoint ended."""
+
+    IN_PROGRESS = 0
+    COMPLETED = 1
+    EXPIRED = 2
+    """It took longer than `execution.checkpointing.timeout`."""
+    ABORTED = 3
+    """The job failed meanwhile."""
+
+
 @dataclass(frozen=True)
 class Result:
     """One run: its tables, the scenario that was run, and its provenance.
@@ -121,6 +132,10 @@ class Result:
       `count`, `size_bytes`, `entered_s`, `started_s` service began, `served_s` service ended, `left_s` room was found
       downstream. A time still to come is NaN. Rows with `count` 0 are work that hands nothing on: the broker's
       appends, which occupy a partition, and the fetches of a consumer that then handles records one by one.
+    - `flink` (only with a Flink job; row = subtask and second): `time_s`, `vertex` (operators of the task), `subtask`, then
+      Flink's metrics under its own names; times in ms per second sum to 1000, a gauge of what the subtask lacks is NaN.
+    - `checkpoints` (only with a Flink job; row = checkpoint): `number`, `triggered_s`, `ended_s`, `ended` (`Ended`), longest
+      `start_delay_s` and `alignment_s` of a subtask, `state_bytes`, `persisted_bytes` of in-flight data (unaligned).
     - `marks` (row = something that happened): `time_s`, `tier`, `kind`, `value`. Kinds: `fault_begins` and `fault_ends`
       (value = number of the fault), `crash` (bytes held) and `restart` of a process,
       `pause_begins` and `pause_ends` of the consumer, `hold_begins`
@@ -144,7 +159,7 @@ class Result:
         """Table `name` as a DataFrame, codes replaced by their lower-case names."""
         import pandas as pd
 
-        codes: dict[str, type[IntEnum]] = {"outcome": Outcome, "work": Work, "fate": Fate}
+        codes: dict[str, type[IntEnum]] = {"outcome": Outcome, "work": Work, "fate": Fate, "ended": Ended}
         columns: dict[str, Any] = dict(self.tables[name])
         for column, enum in codes.items():
             if column in columns:
@@ -177,12 +192,14 @@ class Result:
     def load(cls, folder: Path) -> Result:
         """Read what `save` wrote. Raises `FileNotFoundError` when a file is missing."""
         head = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        tables = {
-            name: _read_table(folder / f"{name}.parquet") for name in ("requests", "attempts", "records", "hops", "marks")
-        }
+        tables = {name: _read_table(folder / f"{name}.parquet") for name in TABLES}
+        extra = [name for name in OF_A_FLINK_JOB if (folder / f"{name}.parquet").exists()]
+        tables |= {name: _read_table(folder / f"{name}.parquet") for name in extra}
         return cls(tables=tables, **{key: head[key] for key in _HEAD})
 
 
+TABLES = ("requests", "attempts", "records", "hops", "marks")
+OF_A_FLINK_JOB = ("flink", "checkpoints")
 _HEAD = ("scenario", "seed", "replication", "variant", "duration_s", "ended_s", "provenance")
 
 

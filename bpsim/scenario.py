@@ -65,6 +65,7 @@ class Scenario(Spec):
             *self._buffers_too_small(),
             *self._times_at_odds(),
             *self._options_that_would_do_nothing(),
+            *self._flink_jobs_that_cannot_be(),
             *self._loops_without_time(),
         ]
         if wrong:
@@ -112,6 +113,15 @@ class Scenario(Spec):
         if self.api.heap is not None and self.api.heap < size:
             yield ("api", "heap"), f"not one request of {size} bytes fits"
 
+    def _flink_jobs_that_cannot_be(self) -> Iterator[Misfit]:
+        operators = self.flink.operators if self.flink is not None else ()
+        hashed = [number for number, operator in enumerate(operators) if operator.exchange == "hash" and number]
+        if hashed and self.client.keys is None:
+            yield ("flink", "operators", hashed[0], "exchange"), "records have no key to hash; say which: client: {keys: {…}}"
+        if operators and self.consumer is not None and self.consumer.heap is not None:
+            what = "a Flink job holds records in network buffers, which are bounded; it cannot run out of heap by them"
+            yield ("consumer", "heap"), what
+
     def _options_that_would_do_nothing(self) -> Iterator[Misfit]:
         client, api = self.client, self.api
         if client.instances > 1 and client.retry.budget is None and client.breaker is None and client.throttle is None:
@@ -156,7 +166,7 @@ class Scenario(Spec):
         found: dict[str, Bound] = {"api.queue": self.api.queue}
         if self.producer is not None:
             found["producer.buffer"] = self.producer.buffer
-        if self.flink is not None:
+        if self.flink is not None and not self.flink.operators:
             found["flink.network_buffers"] = self.flink.network_buffers
         if self.writer is not None:
             found["writer.buffer"] = self.writer.buffer

@@ -62,7 +62,7 @@ def _seconds_per_record(scenario: Scenario, speed: Callable[[str], float]) -> di
         found["consumer"] = at_speed("consumer", consumer.fetch_latency.mean / consumer.max_poll_records)
         found["consumer"] += at_speed("consumer", consumer.service.mean)
     if flink is not None:
-        found["flink"] = at_speed("flink", flink.service.mean) / flink.parallelism
+        found["flink"] = at_speed("flink", flink.seconds_per_record)
     if writer is not None:
         rows = max(1, min(writer.batch_rows, writer.buffer.in_records(size)))
         insert = at_speed("writer", writer.per_insert.mean + rows * writer.per_row.mean)

@@ -11,7 +11,7 @@ import pytest
 
 from bpsim.engine import Simulation, Standstill, run
 from bpsim.kernel.buffer import Buffer, Sink
-from bpsim.kernel.clock import Clock
+from bpsim.kernel.clock import Clock, SmallLane
 from bpsim.kernel.servers import TimedServers
 from bpsim.kernel.stage import Stage
 from bpsim.result import TIERS, Fate
@@ -19,26 +19,10 @@ from bpsim.streams import on_grid
 from tests.pipelines import exponential, poisson, station
 
 
-class JustTheLane:
-    """A lane that has nothing but the clock's small events."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
-
-    def run_until(self, calendar: list[Any]) -> None:
-        from heapq import heappop
-
-        small = self.clock.small
-        while small and small[0][0] < calendar[0][0]:
-            time, _, action, job = heappop(small)
-            self.clock._now = time
-            action(job)
-
-
 def serve(arrivals: np.ndarray, work: np.ndarray, count: int, batch: int, room: int = 1 << 40) -> np.ndarray:
     """(started, served) of each record when `batch` records travel to the stage together, at the last one's arrival."""
     clock = Clock()
-    clock.lane = JustTheLane(clock)
+    clock.lane = SmallLane(clock)
     rows: dict[int, tuple[float, ...]] = {}
     inbox, sink = Buffer(room), Sink()
     Stage(clock, count, inbox, sink, lambda record: float(work[record]), lambda row: rows.update({int(row[0]): row}))
@@ -94,7 +78,7 @@ def test_the_size_of_a_transport_changes_no_metric_beyond_noise() -> None:
 def test_a_blocked_server_keeps_its_record_until_there_is_room() -> None:
     """Two one-record buffers and a slow end: the log of what happened, by hand."""
     clock = Clock()
-    clock.lane = JustTheLane(clock)
+    clock.lane = SmallLane(clock)
     log: list[tuple[float, ...]] = []
     inbox, middle, sink = Buffer(10), Buffer(1), Sink()
     Stage(clock, 1, inbox, middle, lambda record: 1.0, log.append)
@@ -159,7 +143,7 @@ def test_a_saturated_line_of_any_length_has_the_throughput_of_its_chain(case: di
     params = case["params"]
     rates = params.get("mus", [params.get("mu", 1.0)] * params.get("stations", 0))
     count, rng, clock = 60_000, np.random.default_rng(1), Clock()
-    clock.lane = JustTheLane(clock)
+    clock.lane = SmallLane(clock)
     sink = Sink()
     boxes = [Buffer(count), *(Buffer(params["buffer_between"]) for _ in rates[1:]), sink]
     for rate, inbox, outbox in zip(rates, boxes, boxes[1:], strict=False):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from heapq import heappop
 from itertools import islice, pairwise
 from typing import Any
 
@@ -13,7 +12,7 @@ from bpsim import theory
 from bpsim.budget import AwsQuota, FinagleBudget, GrpcThrottle
 from bpsim.engine import run
 from bpsim.kernel.buffer import Buffer, Sink
-from bpsim.kernel.clock import Clock
+from bpsim.kernel.clock import Clock, SmallLane
 from bpsim.kernel.stage import Stage
 from bpsim.metrics import summary
 from bpsim.shedding import Codel, RequestCodel
@@ -113,26 +112,12 @@ def multiplication(effort: Effort) -> list[Row]:
     ]  # fmt: skip
 
 
-class JustTheLane:
-    """A lane that has nothing but the clock's small events: records in service."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
-
-    def run_until(self, calendar: list[Any]) -> None:
-        """Everything due before SimPy's next event."""
-        small = self.clock.small
-        while small and small[0][0] < calendar[0][0]:
-            self.clock._now, _, action, job = heappop(small)
-            action(job)
-
-
 def saturated_line(job: tuple[int, int, int]) -> tuple[float, float]:
     """Seconds per record, and its standard error, through `stations` exponential stations of rate 1 with `places` between
     them, the first never idle (blocking after service)."""
     stations, places, records = job
     clock, rng, sink = Clock(), np.random.default_rng([stations, places]), Sink()
-    clock.lane = JustTheLane(clock)
+    clock.lane = SmallLane(clock)
     boxes: list[Buffer] = [Buffer(records), *(Buffer(places) for _ in range(stations - 1)), sink]
     for inbox, outbox in pairwise(boxes):
         work = on_grid(rng.standard_exponential(records)).tolist()

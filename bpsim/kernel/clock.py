@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import heappush
+from heapq import heappop, heappush
 from itertools import count
 from typing import Any, Protocol
 
@@ -102,3 +102,19 @@ class Alarm:
     def _ring(self, event: Event) -> None:
         self._event = self.at = None
         self._action()
+
+
+class SmallLane:
+    """A lane with nothing but the clock's small events: for parts of the model without a client and an API."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.events = 0
+        self._clock = clock
+
+    def run_until(self, calendar: list[Any]) -> None:
+        """Do everything that is due before SimPy's next event."""
+        small, clock = self._clock.small, self._clock
+        while small and small[0][0] < calendar[0][0]:
+            clock._now, _, action, job = heappop(small)
+            self.events += 1
+            action(job)

@@ -12,11 +12,13 @@ COLUMNS = 6
 
 
 class Hops:
-    """Rows (first, count, entered, started, served, left) of every tier; `row[tier]` takes one row as a tuple."""
+    """Rows (first, count, entered, started, served, left) of every tier; `row[tier]` takes one row as a tuple, `rows[tier]`
+    several as the bytes of an array."""
 
     def __init__(self) -> None:
         self._flat = {tier: array("d") for tier in TIERS}
         self.row = {tier: flat.extend for tier, flat in self._flat.items()}
+        self.rows = {tier: flat.frombytes for tier, flat in self._flat.items()}
 
     def table(self, record_bytes: int, unfinished: dict[str, list[tuple[float, ...]]]) -> Table:
         """The `hops` table, with `unfinished` rows of what is still inside."""

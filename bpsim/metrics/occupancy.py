@@ -144,10 +144,16 @@ class Occupancy:
             waiting_weight=count,
             busy=(rows["started_s"], rows["served_s"]),
             blocked=(rows["served_s"], rows["left_s"]),
-            servers=self._option("flink", "parallelism", 1),
+            servers=self._flink_servers,
             overhead=self._option("consumer", "overhead", 0),
             bound=self._bound("flink", "network_buffers"),
         )
+
+    @property
+    def _flink_servers(self) -> int:
+        """Subtasks that records are served by: of a job those of its sink, whose times are in the table."""
+        operators = self.result.scenario["flink"].get("operators")
+        return int(operators[-1]["parallelism"]) if operators else self._option("flink", "parallelism", 1)
 
     def _writer(self) -> Presence:
         rows = self._rows("writer")

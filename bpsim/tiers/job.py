@@ -16,6 +16,7 @@ from bpsim.result import Column
 from bpsim.streams import to_grid
 from bpsim.tiers.broker import Broker
 from bpsim.tiers.consumer import Consumer, ConsumerSpec
+from bpsim.tiers.flink import FlinkJob
 
 
 class Part(Protocol):
@@ -51,6 +52,23 @@ class Job:
         self._delivered_before = 0
         self._read = 0
         self._dying = False
+        self._flink: FlinkJob | None = None
+
+    def follow(self, flink: FlinkJob) -> None:
+        """A Flink job fails as a whole, and with checkpoints it is they that say what is read again."""
+        self._flink = flink
+        flink.on_failure = self._fail
+
+    def _fail(self, delay: float | None) -> None:
+        self.crash()
+        self._set_alive(False)
+        if delay is not None:
+            self.clock.call_at(self.clock.now + to_grid(delay), self.restart)
+
+    def _set_alive(self, alive: bool) -> None:
+        consumer = self._parts[0]
+        assert isinstance(consumer, Consumer)
+        consumer.set_alive(alive)
 
     def note_read(self, ranges: list[Range]) -> None:
         """Records come into the process; at the limit of its heap it dies before anything else happens."""
@@ -72,9 +90,7 @@ class Job:
 
     def _run_out_of_memory(self) -> None:
         self.crash()
-        consumer = self._parts[0]
-        assert isinstance(consumer, Consumer)
-        consumer.set_alive(False)
+        self._set_alive(False)
         if self._spec.restart_after is not None:
             self.clock.call_at(self.clock.now + to_grid(self._spec.restart_after), self.restart)
 
@@ -82,9 +98,10 @@ class Job:
         """Everything inside is forgotten, and the broker gives out again what was not committed."""
         now = self.clock.now
         self._mark("crash", float(self.held_bytes))
+        inside = self._not_in_a_checkpoint()
         for part in self._parts:
             part.abandon(now)
-        again = self._uncommitted(now)
+        again = self._uncommitted(now) if inside is None else self._in_order_of_reading(inside)
         self.replayed += again
         self._broker.put_back(again, now)
         self._reads = []
@@ -95,9 +112,9 @@ class Job:
     def restart(self) -> None:
         """The process is there again."""
         self._mark("restart", 0.0)
-        consumer = self._parts[0]
-        assert isinstance(consumer, Consumer)
-        consumer.set_alive(True)
+        self._set_alive(True)
+        if self._flink is not None:
+            self._flink.restart()
 
     def _uncommitted(self, now: float) -> list[tuple[int, int]]:
         """What was read from the first record on that had not been delivered at the last commit, as ranges in the order of
@@ -105,12 +122,35 @@ class Job:
         if not self._reads:
             return []
         commit = floor(now / self._spec.commit_interval) * self._spec.commit_interval
-        order = np.concatenate([np.arange(first, end) for first, end, _ in self._reads])
         log = np.frombuffer(self._sink.delivered, dtype=np.float64).reshape(-1, 3)
+        order = self._order()
         count = max(int(order.max()) + 1, int(log[:, 1].max(initial=0)))
         delivered: Column = cover_of(count, log[log[:, 2] <= commit, :2])[order] > 0
-        if delivered.all():
+        return [] if delivered.all() else _ranges(order[int(np.argmin(delivered)) :])
+
+    def _order(self) -> Column:
+        """Records in the order of reading."""
+        return np.concatenate([np.arange(first, end) for first, end, _ in self._reads])
+
+    def _not_in_a_checkpoint(self) -> list[tuple[int, int]] | None:
+        """What a Flink job reads again from its last completed checkpoint; None when it makes none."""
+        taken = self._flink.uncommitted if self._flink is not None else None
+        if taken is None or self._flink is None:
+            return None
+        consumer = self._parts[0]
+        assert isinstance(consumer, Consumer)
+        fetched = [(int(row[0]), int(row[0] + row[1])) for row in consumer.unfinished()]
+        return taken + fetched + [(first, end) for first, end, _ in self._flink.inbox.ranges]
+
+    def _in_order_of_reading(self, ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        if not ranges:
             return []
-        order = order[int(np.argmin(delivered)) :]
-        breaks = np.flatnonzero(np.diff(order) != 1) + 1
-        return [(int(run[0]), int(run[-1]) + 1) for run in np.split(order, breaks)]
+        order = self._order()
+        wanted = cover_of(int(order.max()) + 1, ranges)[order] > 0
+        return _ranges(order[wanted])
+
+
+def _ranges(order: Column) -> list[tuple[int, int]]:
+    """Records as ranges of neighbours."""
+    breaks = np.flatnonzero(np.diff(order) != 1) + 1
+    return [(int(run[0]), int(run[-1]) + 1) for run in np.split(order, breaks) if len(run)]

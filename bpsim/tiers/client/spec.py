@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from bpsim.arrivals import Arrivals
 from bpsim.breaker import Breaker
 from bpsim.distributions import Distribution
+from bpsim.keys import Keys
 from bpsim.result import CRITICALITIES
 from bpsim.retry import NoRetry, Retry
 from bpsim.spec import Spec
@@ -59,6 +60,7 @@ class ClientSpec(Spec):
     breaker: Breaker | None = None
     throttle: Throttle | None = None
     criticality: Criticality | None = Field(default=None, description="none: every request is `critical`")
+    keys: Keys | None = Field(default=None, description="the key of each request's record; none: records have no key")
     network_delay: Distribution | None = Field(default=None, description="each way between client and API; none is no time")
     record_size: Bytes = Field(default=1000, description="bytes of one request, and of the record it becomes")
 

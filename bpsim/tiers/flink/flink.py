@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from functools import cached_property
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bpsim.distributions import Distribution
 from bpsim.faults import Conditions
@@ -14,21 +14,48 @@ from bpsim.kernel.buffer import Buffer
 from bpsim.kernel.clock import Clock
 from bpsim.kernel.stage import Stage
 from bpsim.spec import Spec
+from bpsim.tiers.flink.conf import FlinkConf
+from bpsim.tiers.flink.graph import OperatorSpec, task_seconds, tasks
+from bpsim.units import BytesPerSecond, Seconds
 
 
 class FlinkSpec(Spec):
-    """One Flink operator: `parallelism` subtasks behind bounded network buffers; a finished record waits for room."""
+    """Flink, as one operator of `parallelism` subtasks behind bounded buffers (a finished record waits for room), or, with
+    `operators`, as a job with Flink's own network stack and checkpoints under a configuration of its own."""
 
-    not_yet: ClassVar[dict[str, str]] = {
-        "version": "versions and flink-conf.yaml come with issue 4",
-        "conf": "versions and flink-conf.yaml come with issue 4",
-        "debloating": "buffer debloating comes with issue 4",
-        "checkpoint": "checkpoints come with issue 4",
-        "operators": "job graphs come with issue 4",
-    }
+    version: str = "2.3"
+    conf: dict[str, str] = Field(default={}, description="Flink's options")
     parallelism: int = Field(default=1, ge=1, le=100_000)
-    service: Distribution = Field(description="time a subtask needs for one record")
+    service: Distribution | None = Field(default=None, description="time a subtask needs for one record")
     network_buffers: Bound = Field(default=Bound(bytes=4 * 2**20), description="records received and not yet begun")
+    operators: tuple[OperatorSpec, ...] = Field(default=(), description="a job: its source, then operator after operator")
+    storage: BytesPerSecond | None = Field(
+        default=None, description="how fast a subtask writes its state and in-flight data in a checkpoint; none: in no time"
+    )
+    recovery: Seconds = Field(default=0.0, description="time to deploy and restore a job that failed, after its restart delay")
+
+    @model_validator(mode="after")
+    def _one_form(self) -> FlinkSpec:
+        if not self.operators:
+            if self.service is None:
+                raise ValueError("service is needed: the time for one record (or operators, for a whole job)")
+            return self
+        for name in ("parallelism", "service", "network_buffers"):
+            if name in self.model_fields_set:
+                raise ValueError(f"with operators, {name} has no effect; it is set for each operator, or in conf")
+        return self
+
+    @property
+    def seconds_per_record(self) -> float:
+        """Of the slowest task, with all its subtasks at work."""
+        if self.service is not None:
+            return self.service.mean / self.parallelism
+        return max(task_seconds(task) for task in tasks(self.operators))
+
+    @cached_property
+    def resolved(self) -> FlinkConf:
+        """The configuration with every default."""
+        return FlinkConf.of(self.version, self.conf)
 
 
 class Flink(Stage):

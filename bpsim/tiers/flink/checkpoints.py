@@ -1,0 +1,237 @@
+"""The checkpoint coordinator: triggers, waits for every subtask, gives up after a time (CheckpointCoordinator.java)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import nan
+
+from bpsim.kernel.clock import Clock
+from bpsim.result import Ended
+from bpsim.streams import Streams, to_grid
+from bpsim.tiers.flink.alignment import Ack, Alignment
+from bpsim.tiers.flink.buffers import Barrier
+from bpsim.tiers.flink.conf import Checkpointing
+from bpsim.tiers.flink.jobgraph import JobGraph
+from bpsim.tiers.flink.operator import OperatorSubtask
+from bpsim.tiers.flink.subtask import Subtask
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """What a checkpoint has to write."""
+
+    state_bytes: list[int]
+    """By subtask."""
+    storage: float | None = None
+    """Bytes a second that one subtask writes of its state and of in-flight data; None: it takes no time."""
+
+
+@dataclass(frozen=True)
+class Hands:
+    """Who is told."""
+
+    on_source: Callable[[int, int], None] = lambda source, number: None
+    """(subtask, checkpoint): a source sends its barriers."""
+    on_complete: Callable[[int], None] = lambda number: None
+    on_failure: Callable[[], None] = lambda: None
+    """More checkpoints in a row have failed than is tolerated."""
+
+
+@dataclass
+class Checkpoint:
+    """One checkpoint; a row of the table `checkpoints`. Seconds and bytes."""
+
+    number: int
+    triggered: float
+    waits_for: set[int]
+    ended: float = nan
+    how: Ended = Ended.IN_PROGRESS
+    start_delay: float = 0.0
+    """Longest time from the trigger to a subtask's first barrier."""
+    alignment: float = 0.0
+    """Longest time from a subtask's first barrier to its last."""
+    persisted: int = 0
+    state: int = 0
+
+
+class Coordinator:
+    """Triggers checkpoints of a job, one at a time."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        graph: JobGraph,
+        options: Checkpointing,
+        streams: Streams,
+        snapshots: Snapshots,
+        hands: Hands | None = None,
+    ) -> None:
+        self.clock = clock
+        self.done: list[Checkpoint] = []
+        self.failures = 0
+        """Checkpoints in a row that failed."""
+        self._options = options
+        self._snapshots = snapshots
+        self._hands = hands or Hands()
+        self._current: Checkpoint | None = None
+        self._number = 0
+        self._round = 0
+        self._overdue = False
+        self._delays = streams.rng("flink.checkpoints")
+        self._subtasks = graph.subtasks
+        self._alignments = [self._alignment(index, subtask) for index, subtask in enumerate(self._subtasks)]
+        self._schedule_first()
+
+    def _alignment(self, index: int, subtask: Subtask) -> Alignment | None:
+        if not isinstance(subtask, OperatorSubtask):
+            return None
+        alignment = Alignment(
+            self.clock,
+            subtask.gate,
+            subtask.partitions,
+            lambda: subtask.unread,
+            self.is_current,
+            lambda checkpoint, ack: self._write(index, checkpoint, ack),
+        )
+        subtask.on_barrier = alignment.on_barrier
+        subtask.gate.on_overtaking = lambda channel, barrier: subtask.post(lambda: alignment.on_overtaking(channel, barrier))
+        return alignment
+
+    def is_current(self, checkpoint: int) -> bool:
+        """Whether it is still wanted."""
+        return self._current is not None and self._current.number == checkpoint
+
+    def _schedule_first(self) -> None:
+        """By chance within an interval, as Flink does."""
+        options = self._options
+        delay = float(self._delays.uniform(options.min_pause, max(options.min_pause, options.interval)))
+        self.clock.call_small(self.clock._now + to_grid(delay), self._due, self._round)
+
+    def _due(self, round_: int) -> None:
+        if round_ != self._round:
+            return
+        self.clock.call_small(self.clock._now + to_grid(self._options.interval), self._due, round_)
+        if self._current is None and self._rested:
+            self._trigger()
+        else:
+            self._overdue = True
+
+    @property
+    def _rested(self) -> bool:
+        since = self.done[-1].ended if self.done else -self._options.min_pause
+        return self.clock._now - since >= self._options.min_pause
+
+    def _trigger(self) -> None:
+        options, now = self._options, self.clock._now
+        self._overdue = False
+        self._number += 1
+        number = self._number
+        self._current = Checkpoint(number, now, set(range(len(self._subtasks))), state=sum(self._snapshots.state_bytes))
+        self.clock.call_small(now + to_grid(options.timeout), self._expire, number)
+        if options.unaligned and options.aligned_timeout:
+            self.clock.call_small(now + to_grid(options.aligned_timeout), self._switch, number)
+        for index, subtask in enumerate(self._subtasks):
+            if self._alignments[index] is None:
+                subtask.post(lambda index=index: self._emit(index, number))  # type: ignore[misc]
+
+    def _emit(self, index: int, number: int) -> None:
+        """A source sends the barriers off."""
+        if not self.is_current(number):
+            return
+        assert self._current is not None
+        options, now, subtask = self._options, self.clock._now, self._subtasks[index]
+        late = now - self._current.triggered >= options.aligned_timeout
+        overtakes = options.unaligned and late
+        self._hands.on_source(index, number)
+        barrier = Barrier(number, options.exactly_once and not overtakes, overtakes)
+        persisted = sum(output.broadcast(barrier) for output in subtask.partitions)
+        self._write(index, number, Ack(now, now, persisted))
+
+    def _switch(self, number: int) -> None:
+        if not self.is_current(number):
+            return
+        for alignment, subtask in zip(self._alignments, self._subtasks, strict=True):
+            if alignment is None:
+                subtask.post(lambda subtask=subtask: self._switch_source(subtask, number))  # type: ignore[misc]
+            else:
+                subtask.post(lambda alignment=alignment: self._switch_one(alignment, number))  # type: ignore[misc]
+
+    def _switch_one(self, alignment: Alignment, number: int) -> None:
+        if self.is_current(number):
+            alignment.switch(number)
+
+    def _switch_source(self, subtask: Subtask, number: int) -> None:
+        if self._current is not None and self.is_current(number):
+            self._current.persisted += sum(output.overtake(number) for output in subtask.partitions)
+
+    def _write(self, index: int, number: int, ack: Ack) -> None:
+        """A subtask writes its state, in the background, and then says so."""
+        rate = self._snapshots.storage
+        if rate is None:
+            self._acknowledge((index, number, ack))
+        else:
+            takes = to_grid((self._snapshots.state_bytes[index] + ack.persisted) / rate)
+            self.clock.call_small(self.clock._now + takes, self._acknowledge, (index, number, ack))
+
+    def _acknowledge(self, said: tuple[int, int, Ack]) -> None:
+        index, number, ack = said
+        current = self._current
+        if current is None or current.number != number:
+            return
+        current.start_delay = max(current.start_delay, ack.began - current.triggered)
+        current.alignment = max(current.alignment, ack.aligned - ack.began)
+        current.persisted += ack.persisted
+        current.waits_for.discard(index)
+        if not current.waits_for:
+            self.failures = 0
+            self._end(Ended.COMPLETED)
+            self._hands.on_complete(number)
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if self._overdue and self._current is None:
+            pause = 0.0 if self._rested else self.done[-1].ended + self._options.min_pause - self.clock._now
+            self.clock.call_small(self.clock._now + pause, self._make_up, self._round)
+
+    def _make_up(self, round_: int) -> None:
+        if self._overdue and self._current is None and round_ == self._round:
+            self._trigger()
+
+    def _expire(self, number: int) -> None:
+        if not self.is_current(number):
+            return
+        self._end(Ended.EXPIRED)
+        self.failures += 1
+        if self.failures > self._options.tolerable_failures:
+            self._hands.on_failure()
+        else:
+            self._go_on()
+
+    def _end(self, how: Ended) -> None:
+        current = self._current
+        assert current is not None
+        current.ended = self.clock._now
+        current.how = how
+        self.done.append(current)
+        self._current = None
+
+    def clear(self) -> None:
+        """The job died: what is under way is aborted, and nothing is triggered before `restart`."""
+        if self._current is not None:
+            self._end(Ended.ABORTED)
+        self._round += 1
+        self._overdue = False
+        self.failures = 0
+        for alignment in self._alignments:
+            if alignment is not None:
+                alignment.clear()
+
+    def restart(self) -> None:
+        """The job runs again."""
+        self._schedule_first()
+
+    @property
+    def all(self) -> list[Checkpoint]:
+        """Those that ended, and the one under way."""
+        return self.done + ([self._current] if self._current is not None else [])

@@ -1,0 +1,88 @@
+"""The job as its author sees it: operators, how many of each, and how records get from one to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from bpsim.distributions import Constant, Distribution
+from bpsim.spec import Spec
+from bpsim.units import Bytes, PerSecond
+
+
+class OperatorSpec(Spec):
+    """One operator. The first is the source; with `exchange: forward` and the parallelism of the one before, it is chained
+    to that one: they share a task, and there are no buffers between them."""
+
+    name: str = Field(min_length=1, max_length=80)
+    parallelism: int = Field(default=1, ge=1, le=32_768)
+    service: Distribution = Field(default=Constant(value=0.0), description="time a subtask needs for one record")
+    rate_limit: PerSecond | None = Field(
+        default=None, description="records a second that a subtask lets pass, those of an idle second made up for (RateLimiter)"
+    )
+    exchange: Literal["forward", "rebalance", "hash"] = Field(
+        default="rebalance", description="how records get here: from the subtask of the same number, in turn, or by key"
+    )
+    chained: bool = Field(default=True, description="whether forward means the same task; false keeps a network exchange")
+    record_size: Bytes | None = Field(default=None, description="bytes of a record it emits; none: as they came")
+    state: Bytes | None = Field(default=None, description="bytes that a subtask writes in a checkpoint")
+    slot_sharing_group: str = Field(default="default", description="subtasks of one number and group share a slot")
+
+
+Task = tuple[OperatorSpec, ...]
+"""Operators chained to each other."""
+
+
+def tasks(operators: Sequence[OperatorSpec]) -> list[Task]:
+    """The operators, those that are chained together as one."""
+    found: list[list[OperatorSpec]] = []
+    for operator in operators:
+        if found and is_chained(found[-1][-1], operator):
+            found[-1].append(operator)
+        else:
+            found.append([operator])
+    return [tuple(task) for task in found]
+
+
+def is_chained(before: OperatorSpec, operator: OperatorSpec) -> bool:
+    """Whether they share a task."""
+    together = before.slot_sharing_group == operator.slot_sharing_group
+    return operator.exchange == "forward" and operator.chained and before.parallelism == operator.parallelism and together
+
+
+def rate_limit(task: Task) -> float | None:
+    """Records a second that the task lets pass."""
+    return min((operator.rate_limit for operator in task if operator.rate_limit is not None), default=None)
+
+
+def state_bytes(operators: Sequence[OperatorSpec]) -> list[int]:
+    """What each subtask writes of its state, task by task."""
+    found = tasks(operators)
+    return [sum(operator.state or 0 for operator in task) for task in found for _ in range(task[0].parallelism)]
+
+
+def task_seconds(task: Task) -> float:
+    """Seconds per record with all subtasks at work."""
+    limit = rate_limit(task)
+    one = max(sum(operator.service.mean for operator in task), 0.0 if limit is None else 1 / limit)
+    return one / task[0].parallelism
+
+
+def task_name(task: Task) -> str:
+    """As Flink shows it."""
+    return " -> ".join(operator.name for operator in task)
+
+
+def slots(operators: list[Task]) -> list[int]:
+    """The first slot of each task: tasks of one slot sharing group share theirs, groups lie side by side."""
+    group = [task[0].slot_sharing_group for task in operators]
+    width: dict[str, int] = {}
+    for name, task in zip(group, operators, strict=True):
+        width[name] = max(width.get(name, 0), task[0].parallelism)
+    begins, first = {}, 0
+    for name, count in width.items():
+        begins[name] = first
+        first += count
+    return [begins[name] for name in group]

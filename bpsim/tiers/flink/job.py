@@ -1,0 +1,116 @@
+"""A Flink job as one tier of the pipeline: subtasks, network, checkpoints and gauges."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from math import nan
+
+from bpsim.faults import Conditions
+from bpsim.kernel.buffer import Buffer
+from bpsim.kernel.clock import Clock
+from bpsim.result import Table
+from bpsim.streams import Streams
+from bpsim.tiers.flink.checkpoints import Coordinator, Hands, Snapshots
+from bpsim.tiers.flink.conf import FlinkConf
+from bpsim.tiers.flink.flink import FlinkSpec
+from bpsim.tiers.flink.graph import state_bytes
+from bpsim.tiers.flink.jobgraph import JobGraph, Surroundings, Work
+from bpsim.tiers.flink.source import QueueSource
+from bpsim.tiers.flink.subtask import Output, Subtask
+from bpsim.tiers.flink.table import Gauges, checkpoint_table
+
+
+class FlinkJob:
+    """The tier between the consumer, which fetches for its sources, and the writer."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        spec: FlinkSpec,
+        streams: Streams,
+        batch: int,
+        around: Surroundings,
+        rows: Callable[[tuple[float, ...]], None],
+        mark: Callable[[str, float], None],
+    ) -> None:
+        self.clock = clock
+        self.conf: FlinkConf = spec.resolved
+        self.inbox = Buffer(self.conf.source_queue_capacity * batch)
+        self.on_failure: Callable[[float | None], None] = lambda delay: None
+        """The job fails; it is to run again after so many seconds, or never."""
+        self._row = rows
+        self._mark = mark
+        self._sources: list[QueueSource] = []
+        self._batch = batch
+        self._recovery = spec.recovery
+        self._restarts = self.conf.restart.build()
+        self._jitter = streams.rng("flink.restart")
+        self.graph = JobGraph(clock, spec.operators, self.conf, around, self._source)
+        self.inbox.on_item = self._on_item
+        self.gauges = Gauges(clock, self.graph)
+        self.coordinator = self._coordinator(spec, streams)
+
+    def _source(self, number: int, output: Output, work: Work, entered: array[float]) -> Subtask:
+        self._sources.append(QueueSource(self.clock, output, work, self.inbox, self._batch, entered))
+        return self._sources[-1]
+
+    def _on_item(self) -> None:
+        for source in self._sources:
+            source.on_item()
+
+    def _coordinator(self, spec: FlinkSpec, streams: Streams) -> Coordinator | None:
+        options = self.conf.checkpointing
+        if options is None:
+            return None
+        snapshots = Snapshots(state_bytes(spec.operators), spec.storage)
+        hands = Hands(self._begin_epoch, self._complete, self._fail)
+        return Coordinator(self.clock, self.graph, options, streams, snapshots, hands)
+
+    def _begin_epoch(self, source: int, checkpoint: int) -> None:
+        self._sources[source].begin_epoch(checkpoint)
+
+    def _complete(self, checkpoint: int) -> None:
+        for source in self._sources:
+            source.complete(checkpoint)
+
+    def _fail(self) -> None:
+        delay = self._restarts.on_failure(self.clock.now, float(self._jitter.random()))
+        self._mark("job_fails", float(self.coordinator.failures if self.coordinator else 0))
+        self.on_failure(None if delay is None else delay + self._recovery)
+
+    @property
+    def uncommitted(self) -> list[tuple[int, int]] | None:
+        """What was taken from the queue and is in no completed checkpoint; None when the job makes none."""
+        if self.coordinator is None:
+            return None
+        return [taken for source in self._sources for taken in source.uncommitted]
+
+    def set_conditions(self, now: Conditions) -> None:
+        """Work at another speed, or take nothing in."""
+        self.graph.set_speed(now.speed)
+        self.inbox.set_open(now.accepting)
+
+    def abandon(self, now: float) -> None:
+        """The process died: forget everything inside."""
+        for first, count, entered, started, served, _ in self.unfinished():
+            self._row((first, count, entered, started, served, now))
+        self.inbox.clear()
+        self.graph.clear()
+        if self.coordinator is not None:
+            self.coordinator.clear()
+
+    def restart(self) -> None:
+        """The job runs again, from the last completed checkpoint."""
+        if self.coordinator is not None:
+            self.coordinator.restart()
+
+    def unfinished(self) -> list[tuple[float, ...]]:
+        """Rows of what is inside."""
+        waiting: list[tuple[float, ...]] = [(a, b - a, entered, nan, nan, nan) for a, b, entered in self.inbox.ranges]
+        return waiting + self.graph.unfinished()
+
+    def tables(self) -> dict[str, Table]:
+        """What only a Flink job tells."""
+        checkpoints = self.coordinator.all if self.coordinator is not None else []
+        return {"flink": self.gauges.table(), "checkpoints": checkpoint_table(checkpoints)}

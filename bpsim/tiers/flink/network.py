@@ -1,0 +1,82 @@
+"""The network between two tasks, as a configuration has it: output pools, gates and channels, and the flushing of outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bpsim.kernel.clock import Clock
+from bpsim.streams import Draws, to_grid
+from bpsim.tiers.flink.buffers import LocalBufferPool
+from bpsim.tiers.flink.conf import FlinkConf
+from bpsim.tiers.flink.gate import InputGate, LocalInputChannel, RemoteInputChannel
+from bpsim.tiers.flink.partition import Packing, ResultPartition, Route
+
+FRAMING = 5
+"""Bytes around a serialised record: its length and the tag of a stream element (StreamElementSerializer.java)."""
+OVERSLEPT = (50e-6, 150e-6)
+"""How late a thread wakes up from a sleep: the timer slack of Linux (50 µs) and about as much for the scheduler, in seconds."""
+
+
+def result_partition(
+    conf: FlinkConf, channels: int, record_bytes: int, route: Route, settle: Callable[[], None]
+) -> ResultPartition:
+    """The output of one subtask, of records that take `record_bytes` each."""
+    size = channels * conf.buffers_per_channel + conf.floating_buffers_per_gate
+    most = conf.max_buffers_per_channel
+    pool = LocalBufferPool(size, conf.max_overdraft_buffers_per_gate, most, channels, conf.hard_channel_limit)
+    packing = Packing(
+        record_bytes=record_bytes,
+        segment_bytes=conf.segment_size,
+        flush_always=conf.buffer_timeout == 0,
+        covers_record=conf.capacity_covers_record,
+        enlarges_last=conf.enlarges_last_buffer and conf.debloating is not None,
+    )
+    partition = ResultPartition(pool, channels, packing, route, settle)
+    if conf.debloating is not None:
+        for subpartition in partition.subpartitions:
+            subpartition.announced = conf.debloating.first_size
+    return partition
+
+
+def input_gate(conf: FlinkConf, senders: list[tuple[ResultPartition, int, bool]]) -> InputGate:
+    """The input of one subtask from these (partition, number of its subpartition, whether in the same TaskManager).
+
+    With more channels than `required_buffers_per_gate` allows exclusive buffers for, they become floating ones
+    (InputGateSpecUtils.java).
+    """
+    channels = len(senders)
+    total = channels * conf.buffers_per_channel + conf.floating_buffers_per_gate
+    required = min(conf.required_buffers_per_gate, channels * conf.buffers_per_channel + 1)
+    exclusive = min(conf.buffers_per_channel, (required - 1) // channels)
+    gate = InputGate(total - exclusive * channels)
+    for partition, number, local in senders:
+        subpartition = partition.subpartitions[number]
+        if local:
+            gate.channels.append(LocalInputChannel(gate, subpartition))
+        else:
+            gate.channels.append(RemoteInputChannel(gate, subpartition, exclusive))
+    return gate
+
+
+class OutputFlusher:
+    """The thread of a task that lets its receivers have what was written every `execution.buffer-timeout`."""
+
+    def __init__(
+        self, clock: Clock, partition: ResultPartition, settle: Callable[[], None], timeout: float, late: Draws
+    ) -> None:
+        self._clock = clock
+        self._partition = partition
+        self._settle = settle
+        self._timeout = to_grid(timeout)
+        self._late = late
+        self._count = 0
+        self._sleep()
+
+    def _sleep(self) -> None:
+        self._clock.call_small(self._clock._now + self._timeout + self._late[self._count], self._flush, None)
+        self._count += 1
+
+    def _flush(self, _: object) -> None:
+        self._settle()
+        self._partition.flush()
+        self._sleep()
