@@ -270,6 +270,31 @@ def _syntax_problem(error: yaml.YAMLError, file: str) -> Problem:
     return Problem(line, column, f"YAML: {_short(str(what))}" + (f" ({context})" if context else ""), "", file)
 
 
+def places(document: Document, change: Where = (), without: Sequence[str] = ()) -> dict[str, str]:
+    """Where each part of a scenario stands: path (`faults.0.factor`) -> `file:line`, or `--set …`; "" is the file. What
+    stands at `change` (a variant) is laid over the rest; keys in `without` are no part of the scenario."""
+    stand = {**document.values, **document.keys}
+    parents = {where[:-1] for where in stand}
+    found = {where: place for where, place in stand.items() if where and where[0] not in without}
+    for where, place in stand.items() if change else ():
+        inside = where[len(change) :]
+        if not inside or where[: len(change)] != change:
+            continue
+        if (*where, 0) in stand or (*where, "kind") in stand:  # a list, or a mapping of a kind, replaces what was there
+            found = {old: line for old, line in found.items() if old[: len(inside)] != inside}
+        if where not in parents or inside not in found:
+            found[inside] = place
+    lines = {_dotted(where): f"{document.file}:{line}" for where, (line, _) in found.items()}
+    for where, text in document.sets.items():
+        mine = where[len(change) :] if change and where[: len(change)] == change else where
+        lines |= {_dotted(mine): f"--set {text}"} if mine[0] not in without else {}
+    return {"": document.file, **lines}
+
+
+def _dotted(where: Where) -> str:
+    return ".".join(map(str, where))
+
+
 def walk(tree: Any, where: Where = ()) -> Iterator[tuple[Where, Any]]:
     """Every (path, value) of a tree, parents first."""
     yield where, tree

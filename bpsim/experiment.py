@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from bpsim.claims import Judged
 from bpsim.engine import Simulation
+from bpsim.explain import Explanation, explain
 from bpsim.metrics import summary
 from bpsim.result import Result
 from bpsim.scenario import Scenario
@@ -42,6 +44,11 @@ class Experiment:
     verdicts: dict[str, Verdict]
     """What became of each variant; empty when interrupted."""
 
+    @cached_property
+    def explanations(self) -> dict[str, Explanation]:
+        """Why each variant went as it did."""
+        return {name: explain(result) for name, result in self.results.items()}
+
 
 def run_variants(
     file: ScenarioFile,
@@ -59,7 +66,7 @@ def run_variants(
     for name in names:
         result = run_slice_by_slice(file.variants[name], seed, name, name, on_progress, stop)
         if result.ended_s > 0:
-            results[name] = result
+            results[name] = replace(result, places=file.places.get(name, {}))
         if stop():
             break
     summaries = {name: summary(result) for name, result in results.items()}

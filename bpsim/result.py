@@ -154,6 +154,16 @@ class Result:
     tables: dict[str, Table]
     provenance: dict[str, Any] = field(default_factory=dict)
     """Versions, wall time and event counts; never part of `fingerprint`."""
+    places: dict[str, str] = field(default_factory=dict)
+    """Where the scenario's parts stand: path (`faults.0.factor`) -> `file:line`; see `document.places`."""
+
+    def place(self, path: str) -> str:
+        """Where `path`, or the nearest part around it that was written down, stands: `file:line`; the path itself for a
+        scenario that came from no file."""
+        part = path
+        while part and part not in self.places:
+            part = part.rpartition(".")[0]
+        return self.places.get(part, path)
 
     def frame(self, name: str) -> pd.DataFrame:
         """Table `name` as a DataFrame, codes replaced by their lower-case names."""
@@ -195,12 +205,12 @@ class Result:
         tables = {name: _read_table(folder / f"{name}.parquet") for name in TABLES}
         extra = [name for name in OF_A_FLINK_JOB if (folder / f"{name}.parquet").exists()]
         tables |= {name: _read_table(folder / f"{name}.parquet") for name in extra}
-        return cls(tables=tables, **{key: head[key] for key in _HEAD})
+        return cls(tables=tables, **{key: head[key] for key in _HEAD if key in head})
 
 
 TABLES = ("requests", "attempts", "records", "hops", "marks")
 OF_A_FLINK_JOB = ("flink", "checkpoints")
-_HEAD = ("scenario", "seed", "replication", "variant", "duration_s", "ended_s", "provenance")
+_HEAD = ("scenario", "seed", "replication", "variant", "duration_s", "ended_s", "provenance", "places")
 
 
 def _read_table(path: Path) -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from bpsim.claims import Claim, UnknownName, parse
 from bpsim.complaints import complaints
-from bpsim.document import Document, InvalidScenario, Problem, Where, parse_document, put, read_document
+from bpsim.document import Document, InvalidScenario, Problem, Where, parse_document, places, put, read_document
 from bpsim.metrics import METRICS
 from bpsim.scenario import Scenario
 from bpsim.spec import merged
@@ -29,6 +29,8 @@ class ScenarioFile:
     base: Scenario
     variants: dict[str, Scenario]
     expect: tuple[Claim, ...]
+    places: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By variant, where the parts of its scenario stand: path -> `file:line` (see `document.places`)."""
 
     @property
     def question(self) -> str:
@@ -67,11 +69,12 @@ def _read(document: Document, sets: Sequence[str]) -> ScenarioFile:
     if problems:
         raise InvalidScenario(problems)
     scenarios = {name: scenario for name, scenario in built.items() if scenario is not None}
-    return ScenarioFile(base or next(iter(scenarios.values())), scenarios, claims)
+    stand = {name: places(document, ("variants", name), OUTSIDE) for name in scenarios}
+    return ScenarioFile(base or next(iter(scenarios.values())), scenarios, claims, stand)
 
 
 def _set_again(tree: dict[str, Any], document: Document) -> dict[str, Any]:
-    """What `--set` says about the base holds in the variants as well."""
+    """What `--set` says about the base holds in the variants as well, except in a list that a variant has made shorter."""
     for where in document.sets:
         if where[0] in OUTSIDE:
             continue
@@ -81,8 +84,12 @@ def _set_again(tree: dict[str, Any], document: Document) -> dict[str, Any]:
             source = source[key]
             if isinstance(target, dict) and not isinstance(target.get(key), dict | list):
                 target[key] = {}
+            if isinstance(target, list) and key not in range(len(target)):
+                break
             target = target[key]
-        put(target, where[-1], source[where[-1]])
+        else:
+            if isinstance(target, dict) or where[-1] in range(len(target)):
+                put(target, where[-1], source[where[-1]])
     return tree
 
 

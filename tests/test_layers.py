@@ -21,7 +21,7 @@ LAYERS = [
     {"scenario"},
     {"engine", "trouble", "utilisation", "theory"},
     {"metrics", "claims", "paired"},
-    {"scenario_file", "plots", "counterfactual", "runs", "settings"},
+    {"scenario_file", "plots", "counterfactual", "runs", "settings", "explain"},
     {"verdict"},
     {"experiment", "phase", "comparison"},
     {"hysteresis"},

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bpsim import metrics
-from bpsim.experiment import run_variants
+from bpsim.experiment import Experiment, run_variants
 from bpsim.output import summary_document
 from bpsim.scenario_file import load
 
@@ -45,16 +45,32 @@ CONTROLS = {
 """The same scenario without the trouble: what must then hold."""
 
 
+EXPLAINED = 2
+"""Seeds whose explanations are looked at, too."""
+
+
+def wrong_roots(experiment: Experiment) -> list[str]:
+    """The variants in which the trouble is said to begin elsewhere than it does: in the tier of the first fault, or in the
+    load when there is none."""
+    wrong = []
+    for name, found in experiment.explanations.items():
+        faults = experiment.file.variants[name].faults
+        truth = min(faults, key=lambda fault: fault.at).target if faults else "client"
+        wrong += [f"{name}: root {found.root}, not {truth}: {found.headline}"] if found.root != truth else []
+    return wrong
+
+
 def failed_claims(path: Path, seed: int, sets: tuple[str, ...]) -> list[str]:
-    """The claims that fail with `seed`."""
+    """The claims that fail with `seed`, and the roots that are not found."""
     experiment = run_variants(load(path, sets), seed)
     for result in experiment.results.values():
         metrics.check(result)
-    return [f"seed {seed}: {verdict.claim} {verdict.values}" for verdict in experiment.judged if not verdict.passed]
+    lost = wrong_roots(experiment) if seed <= EXPLAINED else []
+    return lost + [f"seed {seed}: {verdict.claim} {verdict.values}" for verdict in experiment.judged if not verdict.passed]
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_claims_hold_over_seeds(path: Path, seeds: int) -> None:
+def test_claims_hold_over_seeds_and_the_root_is_found(path: Path, seeds: int) -> None:
     sets = CHEAP.get(path.stem, ())
     with ProcessPoolExecutor(min(2, cpu_count() or 1)) as pool:
         jobs = [pool.submit(failed_claims, path, seed, sets) for seed in range(1, seeds + 1)]
@@ -71,6 +87,9 @@ def test_the_control_does_not_show_the_effect(path: Path) -> None:
     assert not all(verdict.passed for verdict in experiment.judged), "the claims hold without their cause"
     verdict = parse(claim).check(experiment.summaries)
     assert verdict.passed, verdict
+    for name, found in experiment.explanations.items():
+        faults = experiment.file.variants[name].faults
+        assert set(found.roots) <= ({fault.target for fault in faults} or {"client"}), found.headline
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)

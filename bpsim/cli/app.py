@@ -101,6 +101,26 @@ def run(
     run_command(Options(scenario, seed, tuple(set_), folder, force, tuple(variant), as_json, quiet, figures, controls, debug))
 
 
+@app.command()
+def explain(
+    what: Annotated[
+        Path,
+        typer.Argument(metavar="FOLDER|SCENARIO", help="The output folder of a run, or a scenario to run.", show_default=False),
+    ],
+    variant: Annotated[list[str], typer.Option(metavar="NAME", help="Only this variant (repeatable).")] = [],  # noqa: B006
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed, for a scenario.")] = 1,
+    set_: Sets = [],  # noqa: B006
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON and nothing else.")] = False,
+) -> None:
+    """Say in words why a run went as it did.
+
+    Where it began, how it went from tier to tier, what users felt, what was lost, what ended it.
+    """
+    from bpsim.cli.explaining import explain_command
+
+    explain_command(what, tuple(variant), seed, tuple(set_), as_json)
+
+
 Seeds = Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="Seeds 1 to N, the same everywhere.")]
 Jobs = Annotated[int, typer.Option(min=0, max=1024, metavar="N", help="Processes.", show_default="one a core")]
 On = Annotated[

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from bpsim.cli.app import Exit, fail, say
 from bpsim.cli.looking import load_or_fail
+from bpsim.cli.simulating import check_variants, simulated
 from bpsim.cli.table import result_lines
-from bpsim.experiment import Experiment, run_variants
-from bpsim.experiment import Progress as Where
+from bpsim.experiment import Experiment
 from bpsim.folder import OutputExists, check_free
 from bpsim.output import summary_document, warnings, write
-from bpsim.scenario_file import ScenarioFile
 
 WIDE = 10_000
 """Columns of a file or a pipe: nothing is wrapped there."""
@@ -51,9 +46,7 @@ class Options:
 def run_command(options: Options) -> None:
     """Load, run, show, write; the exit code says how it went."""
     file = load_or_fail(options.scenario, options.sets)
-    unknown = [name for name in options.only if name not in file.variants]
-    if unknown:
-        fail(f"--variant {unknown[0]}: there are {', '.join(file.variants)}", Exit.USAGE)
+    check_variants(options.only, file.variants)
     try:
         check_free(options.out, options.force)
     except OutputExists as error:
@@ -61,7 +54,7 @@ def run_command(options: Options) -> None:
     except OSError as error:
         fail(f"cannot write to {options.out}: {error}", Exit.ABORTED)
     with _or_one_line("aborted", options.debug):
-        experiment = _run(file, options)
+        experiment = simulated(file, options.seed, options.only, options.quiet, options.controls)
     _show(experiment, options)
     with _or_one_line(f"cannot write to {options.out}", options.debug):
         _write(experiment, options)
@@ -85,47 +78,6 @@ def _or_one_line(what: str, debug: bool) -> Iterator[None]:
             traceback.print_exc()
         words = " ".join(str(error).split())[:300]
         fail(f"{what}: {type(error).__name__}: {words}; nothing was written (--debug shows where)", Exit.ABORTED)
-
-
-@contextmanager
-def _interrupts() -> Iterator[list[int]]:
-    """SIGINT fills the list instead of stopping Python in the middle of something; a second one does stop it."""
-    seen: list[int] = []
-
-    def heed(number: int, frame: FrameType | None) -> None:
-        seen.append(number)
-        signal.signal(signal.SIGINT, before)
-
-    before = signal.signal(signal.SIGINT, heed)
-    try:
-        yield seen
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _run(file: ScenarioFile, options: Options) -> Experiment:
-    visible = sys.stderr.isatty() and not options.quiet
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f}/{task.total:,.0f} s simulated"),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    with (
-        _interrupts() as seen,
-        Progress(*columns, console=Console(stderr=True), disable=not visible, transient=True) as bar,
-    ):
-        tasks: dict[str, Any] = {}
-
-        def show(where: Where) -> None:
-            if where.run not in tasks:
-                tasks[where.run] = bar.add_task(where.run, total=where.duration_s, rate="")
-            task = bar.tasks[tasks[where.run]]
-            rate = f"{where.events / task.elapsed:,.0f} events/s" if task.elapsed else ""
-            bar.update(task.id, completed=where.now_s, rate=rate)
-
-        return run_variants(file, options.seed, options.only, show, lambda: bool(seen), options.controls)
 
 
 def _write(experiment: Experiment, options: Options) -> None:
@@ -156,3 +108,4 @@ def _say_where(options: Options) -> None:
     say(f"Written to {options.out}/: summary.json, scenario.yaml and more; manifest.json lists every file")
     if options.figures:
         say(f"Figures: {options.out}/figures/ (wave.png shows who felt it, and when)")
+    say(f"Why: bpsim explain {options.out}")

@@ -80,3 +80,16 @@ def quantiles(values: Floats, levels: tuple[float, ...]) -> Floats:
         return np.full(len(levels), np.nan)
     ranks = np.maximum(np.ceil(np.asarray(levels) * len(values)).astype(np.int64) - 1, 0)
     return np.asarray(np.sort(values)[ranks])
+
+
+def stretches(mask: NDArray[np.bool_], gap: int = 1, least: int = 1) -> list[tuple[int, int]]:
+    """The [first, end) index ranges in which `mask` is true, those less than `gap` apart taken as one, and of those the ones
+    that are `least` long."""
+    change = np.flatnonzero(np.diff(np.concatenate(([0], mask.astype(np.int8), [0]))))
+    found: list[tuple[int, int]] = []
+    for begin, end in zip(change[::2].tolist(), change[1::2].tolist(), strict=True):
+        if found and begin - found[-1][1] < gap:
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((begin, end))
+    return [(begin, end) for begin, end in found if end - begin >= least]

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from math import inf, nan
+from math import nan
 
 import numpy as np
 
 from bpsim.metrics.health import health
 from bpsim.metrics.ledger import ledger
 from bpsim.metrics.occupancy import Occupancy
-from bpsim.metrics.spans import Floats, level_peak, quantiles, time_in
+from bpsim.metrics.pressure import fault_window, onsets
+from bpsim.metrics.spans import level_peak, quantiles
 from bpsim.metrics.windows import FAILURES, LEVELS, NAMES, latencies, tier_columns
 from bpsim.result import CRITICALITIES, TIERS, Fate, Outcome, Result, Work
 
 PHASES = ("before", "during", "after")
-PRESSED_FILL, PRESSED_BLOCKED, PRESSED_BUSY = 0.9, 0.5, 0.99
-ONSET_WINDOW_S, ONSET_WINDOWS = 0.2, 5
 
 METRICS: dict[str, str] = {
     "offered": "requests sent at least once",
@@ -71,13 +70,14 @@ for _tier in TIERS:
     }
 
 
-def summary(result: Result) -> dict[str, float]:
-    """Every name in `METRICS` with its value; NaN where there is nothing to measure."""
-    occupancy = Occupancy(result)
+def summary(result: Result, occupancy: Occupancy | None = None) -> dict[str, float]:
+    """Every name in `METRICS` with its value; NaN where there is nothing to measure. `occupancy` of the same result, if it is
+    at hand, saves making it again."""
+    occupancy = occupancy or Occupancy(result)
     values = _totals(result) | _latency(result) | _phases(result) | _crash(result, occupancy) | _lag(result)
     values |= _by_criticality(result)
     values["recovery_time_s"] = recovery_time(result)
-    values |= _tiers(result, occupancy) | _onsets(result, occupancy)
+    values |= _tiers(result, occupancy) | onsets(result, occupancy)
     return {name: float(values.get(name, nan)) for name in METRICS}
 
 
@@ -128,16 +128,6 @@ def _latency(result: Result) -> dict[str, float]:
         found |= {f"latency_{kind}_s_{name}": value for name, value in zip(NAMES, row, strict=True)}
         found[f"latency_{kind}_s_mean"] = float(latency.mean()) if len(latency) else nan
     return found
-
-
-def fault_window(result: Result) -> tuple[float, float] | None:
-    """From the first fault's beginning to the last one's end (or the run's); None without faults."""
-    marks = result.tables["marks"]
-    begins = marks["time_s"][marks["kind"] == "fault_begins"]
-    ends = marks["time_s"][marks["kind"] == "fault_ends"]
-    if not len(begins):
-        return None
-    return float(begins.min()), float(ends.max()) if len(ends) == len(begins) else result.ended_s
 
 
 def _phases(result: Result) -> dict[str, float]:
@@ -235,53 +225,3 @@ def _tiers(result: Result, occupancy: Occupancy) -> dict[str, float]:
             found[f"{tier}_{share}"] = columns[share][0]
         found[f"{tier}_peak_records"] = level_peak(*presence.inside, presence.weight)
     return found
-
-
-def _onsets(result: Result, occupancy: Occupancy) -> dict[str, float]:
-    """When each tier came under pressure for at least a second: its buffer 90 % full, its servers blocked half of the
-    time, or all of them busy all the time. For the client: its requests fail or take twice as long as before."""
-    window = fault_window(result)
-    if window is None:
-        return {}
-    begin = window[0]
-    edges = np.arange(begin, result.ended_s, ONSET_WINDOW_S)
-    if len(edges) <= ONSET_WINDOWS:
-        return {}
-    found = {"client_onset_s": _client_onset(result, begin)}
-    for tier, presence in occupancy.tiers.items():
-        if tier == "client":
-            continue
-        width = np.diff(edges) * presence.servers
-        pressed = time_in(*presence.blocked, edges) / width >= PRESSED_BLOCKED
-        if tier in ("api", "flink", "writer"):
-            pressed |= time_in(*presence.busy, edges) / width >= PRESSED_BUSY
-        if not np.isnan(presence.bound):
-            filled = time_in(*presence.waiting, edges, presence.waiting_weight) / np.diff(edges)
-            pressed |= filled >= PRESSED_FILL * presence.bound
-        found[f"{tier}_onset_s"] = first_lasting(pressed, edges)
-    return found
-
-
-def first_lasting(pressed: np.ndarray, edges: Floats) -> float:
-    """Begin of the first of `ONSET_WINDOWS` windows in a row that are all pressed; inf when there are none."""
-    run = np.convolve(pressed, np.ones(ONSET_WINDOWS, dtype=np.int64), "valid")
-    found = np.flatnonzero(run == ONSET_WINDOWS)
-    return float(edges[found[0]]) if len(found) else inf
-
-
-def _client_onset(result: Result, begin: float) -> float:
-    """The first second from `begin` on in which p99 to the final outcome is over twice its value before, or more than
-    1 % of the requests fail; the moment is that of the first such request."""
-    requests = result.tables["requests"]
-    ended = requests["outcome"] != Outcome.PENDING
-    when, latency = requests["ended_s"][ended], (requests["ended_s"] - requests["born_s"])[ended]
-    failed = requests["outcome"][ended] != Outcome.OK
-    usual = float(quantiles(latency[when < begin], (0.99,))[0])
-    bad = failed | (latency > 2 * usual)
-    edges = np.arange(begin, result.ended_s, 1.0)
-    total, worse = (np.histogram(moments, edges)[0] for moments in (when, when[bad]))
-    found = np.flatnonzero((total > 0) & (worse > 0.01 * total) & (worse >= 3))
-    if not len(found):
-        return inf
-    inside = bad & (when >= edges[found[0]])
-    return float(when[inside].min())

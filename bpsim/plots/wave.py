@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bpsim.metrics.spans import stretches
 from bpsim.plots.reading import Reading, Results, read
 from bpsim.plots.style import (
     INK,
@@ -108,12 +109,6 @@ def _label_queue(ax: Axes, reading: Reading, row: int, tier: str, end: float) ->
         f"{count(reading.summary[f'{tier}_peak_records'])} in queue", (end, row + HIGH), (5 if beside else -5, 0),
         textcoords="offset points", ha="left" if beside else "right", va="center", fontsize=SMALL, zorder=5, bbox=BOX,
     )  # fmt: skip
-
-
-def stretches(where: Any) -> list[tuple[int, int]]:
-    """The [first, end) index ranges in which `where` is true."""
-    change = np.flatnonzero(np.diff(np.concatenate(([0], where.astype(np.int8), [0]))))
-    return [(int(begin), int(end)) for begin, end in zip(change[::2], change[1::2], strict=True)]
 
 
 def _faults(ax: Axes, reading: Reading, tiers: list[str], unit: tuple[str, float]) -> None:

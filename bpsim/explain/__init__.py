@@ -1,0 +1,38 @@
+"""Why a run went as it did: `explain(result)` -> findings, each with numbers, times and the line of the scenario behind it."""
+
+from bpsim.explain.beginning import beginning, does, harmless, sends
+from bpsim.explain.case import Case, at, percent, the
+from bpsim.explain.course import course, stop
+from bpsim.explain.ending import ending
+from bpsim.explain.felt import felt
+from bpsim.explain.lost import lost
+from bpsim.explain.model import Explanation, Finding, Part
+from bpsim.result import Result
+
+__all__ = ["Explanation", "Finding", "Part", "explain"]
+
+
+def explain(result: Result) -> Explanation:
+    """The causal chain of a run, read off its tables: nothing is simulated.
+
+    Raises `pydantic.ValidationError` when the scenario in `result` is not one that this version of bpsim knows.
+    """
+    case = Case.of(result)
+    findings = [*beginning(case), *harmless(case), *course(case), *stop(case), *felt(case), *lost(case), *ending(case)]
+    tiers = tuple(dict.fromkeys(root.cause.tier for root in case.roots))
+    root = tiers[0] if tiers else None
+    return Explanation(result.variant, root, tiers, _headline(case, root), tuple(findings), case.bookmarks)
+
+
+def _headline(case: Case, root: str | None) -> str:
+    if root is None:
+        share = percent(case.summary["success_share"])
+        return f"Nothing happened that anybody had to wait for: {share} of the requests succeed up to {at(case.ended_s)}."
+    first, others = case.roots[0].cause, len({one.cause.tier for one in case.roots}) - 1
+    what = f"sends {sends(case.scenario, first)}"
+    if first.path.startswith("faults."):
+        what = does(case.scenario.faults[int(first.path.split(".")[1])])
+    elif first.kind == "policy":
+        what = "turns requests away by its own rules"
+    more = f"; {others} more {'tier has' if others == 1 else 'tiers have'} troubles of their own" if others else ""
+    return f"It begins at {at(first.begin_s)} in {the(root)}, which {what} ({case.result.place(first.path)}){more}."

@@ -1,0 +1,71 @@
+"""What users felt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import inf, isfinite, isnan
+
+from bpsim.explain.case import Case, at, percent, span
+from bpsim.explain.model import Finding
+from bpsim.metrics.spans import quantiles
+from bpsim.metrics.windows import FAILURES
+from bpsim.result import Outcome, Work
+from bpsim.units import format_seconds
+
+ENDINGS = {
+    "rejected": ("turned away with 429", "api.queue"),
+    "timed_out": ("gave up waiting", "client.timeout"),
+    "refused": ("found no connection", "api"),
+    "produce_failed": ("got 503 from a full producer", "producer.max_block"),
+    "reset": ("were inside when the API died", "api.heap"),
+    "unavailable": ("turned away with 503", "api"),
+    "error": ("got a 500", "api"),
+    "breaker_open": ("held back by the breaker", "client.breaker"),
+    "throttled": ("held back by the throttle", "client.throttle"),
+}
+
+
+def felt(case: Case) -> Iterator[Finding]:
+    """What users noticed: when, how many, and in what way."""
+    before, later = _slowest(case, 0.0, case.began_s), _slowest(case, case.began_s, case.ended_s)
+    values = {"p99_before_s": before, "p99_s": later, "success_share": case.summary["success_share"]}
+    slower = f"; p99 to the final outcome goes from {format_seconds(before)} to {format_seconds(later)}"
+    if isnan(before):
+        slower = f"; p99 to the final outcome is {format_seconds(later)}" if isfinite(later) else ""
+    if case.signs.harm:
+        yield _harm(case, slower, values)
+    else:
+        share = f"{percent(values['success_share'])} of {case.summary['offered']:,.0f} requests succeed"
+        words = f"Users notice nothing up to {at(case.ended_s)}: {share}{slower}."
+        yield case.finding("felt", "client", case.began_s, case.ended_s, "client", words, **values)
+    yield from _retries(case)
+
+
+def _harm(case: Case, slower: str, values: dict[str, float]) -> Finding:
+    first, last = case.signs.harm[0], case.signs.harm[-1]
+    kinds = {f.name.lower(): case.summary[f.name.lower()] for f in FAILURES}
+    failed = sum(kinds.values())
+    worst = sorted((name for name, number in kinds.items() if number), key=lambda name: -kinds[name])
+    told = ", ".join(f"{kinds[name]:,.0f} {ENDINGS[name][0]}" for name in worst[:3])
+    words = f"Users notice {span(first.begin_s, last.end_s)}: {failed:,.0f} of {case.summary['offered']:,.0f} requests fail"
+    words += f" ({told})" if told else f", but {first.peak:,.0f} take over twice as long as before"
+    path = ENDINGS[worst[0]][1] if worst else "client"
+    return case.finding("felt", "client", first.begin_s, last.end_s, path, f"{words}{slower}.", failed=failed, **values)
+
+
+def _retries(case: Case) -> Iterator[Finding]:
+    first = next((mark for mark in case.bookmarks if mark.name == "many_retries"), None)
+    if first is not None:
+        attempts = case.result.tables["attempts"]
+        sent = attempts["work"] != Work.NOT_SENT
+        retries, share = int((sent & (attempts["number"] > 0)).sum()), float((attempts["number"][sent] > 0).mean())
+        many = f"{retries:,} in all, {percent(share)} of the run's"
+        words = f"From {at(first.time_s)} on over 10 % of the attempts are retries: {many}."
+        yield case.finding("felt", "client", first.time_s, inf, "client.retry", words, retries=retries, retried_share=share)
+
+
+def _slowest(case: Case, begin: float, end: float) -> float:
+    """p99 of the seconds to the final outcome of the requests born in [begin, end); NaN without any."""
+    requests = case.result.tables["requests"]
+    mine = (requests["born_s"] >= begin) & (requests["born_s"] < end) & (requests["outcome"] != Outcome.PENDING)
+    return float(quantiles((requests["ended_s"] - requests["born_s"])[mine], (0.99,))[0])
