@@ -230,6 +230,7 @@ class Simulation:
             finally:
                 gc.enable()
             self._wall += perf_counter() - start
+            self.clock.over = until == self.duration
             self._look_for_a_standstill()
 
     def _look_for_a_standstill(self) -> None:

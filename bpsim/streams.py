@@ -32,9 +32,12 @@ def to_grid(seconds: float) -> float:
     return round(seconds * GRID) / GRID
 
 
-def column(values: array[float] | array[int] | bytearray, count: int, dtype: Any = np.float64) -> NDArray[Any]:
-    """The first `count` of `values` as a column of its own, copied once."""
-    return np.frombuffer(values, dtype=dtype)[:count].copy()
+def column(
+    values: array[float] | array[int] | bytearray, count: int, dtype: Any = np.float64, share: bool = False
+) -> NDArray[Any]:
+    """The first `count` of `values` as a column: a copy, or (`share`) the memory itself, which can then never grow again."""
+    view = np.frombuffer(values, dtype=dtype)[:count]
+    return view if share else view.copy()
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,8 @@ class Clock(simpy.Environment):
         """Heap of the lane's small events (records in service, messages on the network, a client's other alarms)."""
         self.tie = count().__next__
         self.events = 0
+        self.over = False
+        """Whether the run has reached its end: nothing will be recorded any more."""
 
     def step(self) -> None:
         if self.lane is not None:

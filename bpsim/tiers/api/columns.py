@@ -19,16 +19,15 @@ def columns(
     client: Client, admitted: Mapping[int, float], started: array[float], served: array[float], freed: array[float]
 ) -> Table:
     """`admitted_s` is when an attempt was sent, unless `admitted` knows better; NaN where it never came in."""
-    n = client.count
-    came_in = column(client.sent, n)
-    work = column(client.work, n, np.uint8)
+    came_in = column(client.sent, client.count)
+    work = client.attempt_column(client.work, np.uint8)
     came_in[np.isin(work, NEVER_IN)] = np.nan
     for attempt, moment in admitted.items():
         if work[attempt] not in NEVER_IN:
             came_in[attempt] = moment
     return {
         "admitted_s": came_in,
-        "started_s": column(started, n),
-        "served_s": column(served, n),
-        "freed_s": column(freed, n),
+        "started_s": client.attempt_column(started),
+        "served_s": client.attempt_column(served),
+        "freed_s": client.attempt_column(freed),
     }

