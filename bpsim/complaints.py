@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any, get_args
 
@@ -37,17 +37,21 @@ LIMITS = {
 
 def complaints(error: ValidationError, document: Document, model: type[BaseModel], prefix: Where = ()) -> list[Problem]:
     """Every error of a validation of `model`, which stands at `prefix` in `document` (or was merged from there)."""
-    problems = []
+    problems: list[Problem] = []
     for one in error.errors(include_url=False):
         cause = one.get("ctx", {}).get("error")
         if isinstance(cause, Misfits):
-            for path, what in cause.found:
-                where = _place(document, prefix, path)
-                problems.append(document.problem(where, f"{'.'.join(map(str, path))}: {what}"))
+            problems += misfits(cause, document, prefix)
         else:
             where = _place(document, prefix, one["loc"])
             problems.append(_problem(dict(one), where, document, model))
     return problems
+
+
+def misfits(cause: Misfits, document: Document, prefix: Where = ()) -> Iterator[Problem]:
+    """Each part that does not fit, in its place."""
+    for path, what in cause.found:
+        yield document.problem(_place(document, prefix, path), f"{'.'.join(map(str, path))}: {what}")
 
 
 def _place(document: Document, prefix: Where, loc: Sequence[Key]) -> Where:

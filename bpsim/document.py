@@ -54,6 +54,8 @@ class Document:
     tree: dict[str, Any]
     keys: dict[Where, Place] = field(default_factory=dict)
     values: dict[Where, Place] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    """What is wrong with the file itself, and leaves a tree all the same: a key that stands there twice, a tag."""
     sets: dict[Where, str] = field(default_factory=dict)
     """Paths that came from `--set`, and its text."""
 
@@ -191,7 +193,7 @@ def _short(text: str) -> str:
 
 
 def read_document(path: Path | str) -> Document:
-    """Read the YAML file at `path`. Raises `InvalidScenario` with every problem found, whatever the file holds."""
+    """Read the YAML file at `path`. Raises `InvalidScenario` when there is no tree to go on with, whatever the file holds."""
     return parse_document(read_text(Path(path), str(path)), str(path))
 
 
@@ -199,7 +201,8 @@ A_SCENARIO = "a scenario is a mapping such as 'question: …'"
 
 
 def parse_document(text: str, file: str, form: str = A_SCENARIO) -> Document:
-    """Read YAML of this `form`; `file` is what problems call it. Raises `InvalidScenario` with all that is wrong in `text`."""
+    """Read YAML of this `form`; `file` is what problems call it. Raises `InvalidScenario` when there is no tree to go on
+    with; a tree that has problems all the same holds them."""
     size = len(text.encode(errors="replace"))
     if size > MAX_BYTES:
         raise InvalidScenario([_too_large(size, file)])
@@ -215,10 +218,8 @@ def parse_document(text: str, file: str, form: str = A_SCENARIO) -> Document:
     except RecursionError:
         raise InvalidScenario([Problem(1, 1, f"nested more than {MAX_DEPTH} deep", "", file)]) from None
     if not isinstance(tree, dict):
-        problems.append(Problem(1, 1, form, "", file))
-    if problems:
-        raise InvalidScenario(problems)
-    return Document(file, tree, reader.keys, reader.values)
+        raise InvalidScenario([*problems, Problem(1, 1, form, "", file)])
+    return Document(file, tree, reader.keys, reader.values, problems)
 
 
 def read_text(path: Path, file: str) -> str:

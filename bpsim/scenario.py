@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pydantic import Field, model_validator
 
@@ -35,6 +35,11 @@ Misfit = tuple[tuple[str | int, ...], str]
 MOST_TRIES_AT_ONCE = 10_000
 MAX_REQUESTS = 5e7
 """More requests than this in one run would not fit the memory of the machines people have."""
+
+
+def no_such_tier(tier: str, tiers: Sequence[str]) -> str:
+    """What is wrong with a fault on a `tier` that is not among the pipeline's."""
+    return f"there is no {tier} in this pipeline ({', '.join(tiers)})"
 
 
 class Scenario(Spec):
@@ -88,8 +93,7 @@ class Scenario(Spec):
     def _faults_that_cannot_be(self) -> Iterator[Misfit]:
         for index, fault in enumerate(self.faults):
             if fault.target not in self.tiers:
-                have = ", ".join(self.tiers)
-                yield ("faults", index, "target"), f"there is no {fault.target} in this pipeline ({have})"
+                yield ("faults", index, "target"), no_such_tier(fault.target, self.tiers)
             if fault.at >= self.duration:
                 yield ("faults", index, "at"), f"the run ends at {self.duration:g} s, before this fault at {fault.at:g} s"
             patient = self.client.timeout is None and self.client.deadline is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +11,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from bpsim.claims import Claim, UnknownName, parse
-from bpsim.complaints import complaints
+from bpsim.complaints import complaints, misfits
 from bpsim.document import Document, InvalidScenario, Problem, Where, parse_document, places, put, read_document
 from bpsim.metrics import METRICS
-from bpsim.scenario import Scenario
-from bpsim.spec import merged
+from bpsim.result import TIERS
+from bpsim.scenario import Scenario, no_such_tier
+from bpsim.spec import Misfits, merged
 
 VARIANT_NAME = r"[a-z][a-z0-9_]*"
 OUTSIDE = ("variants", "expect")
@@ -52,7 +53,7 @@ def loads(text: str, sets: Sequence[str] = (), file: str = "scenario.yaml") -> S
 
 
 def _read(document: Document, sets: Sequence[str]) -> ScenarioFile:
-    problems: list[Problem] = []
+    problems = list(document.problems)
     for assignment in sets:
         try:
             document.set(assignment)
@@ -120,7 +121,19 @@ def _validate(tree: dict[str, Any], document: Document, prefix: Where, problems:
         return Scenario.model_validate(tree, context={"source": "yaml"})
     except ValidationError as error:
         problems += complaints(error, document, Scenario, prefix)
+        problems += _faults_nowhere(tree, document, prefix)
         return None
+
+
+def _faults_nowhere(tree: dict[str, Any], document: Document, prefix: Where) -> Iterator[Problem]:
+    """Faults on missing tiers, which are found even where other mistakes keep the parts from being fitted together."""
+    tiers = [tier for tier in TIERS if tree.get(tier) is not None]
+    faults = tree.get("faults")
+    for index, fault in enumerate(faults if isinstance(faults, list) else ()):
+        target = fault.get("target") if isinstance(fault, dict) else None
+        if target in TIERS and target not in tiers:
+            found = Misfits([(("faults", index, "target"), no_such_tier(target, tiers))])
+            yield from misfits(found, document, prefix)
 
 
 def _claims(document: Document, variants: Sequence[str], problems: list[Problem]) -> tuple[Claim, ...]:

@@ -76,6 +76,20 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     assert [line.split(":")[1] for line in problems(tmp_path, text)] == ["2", "5", "8"]
 
 
+def test_a_key_given_twice_and_a_fault_on_a_missing_tier_hide_nothing_else(tmp_path: Path) -> None:
+    text = (
+        GOOD.replace("workers: 1", "workers: 0\n  workers: x")
+        .replace("target: api", "target: writer")
+        .replace("1 s\n", "1 kg\n")
+    )
+    assert problems(tmp_path, text) == [
+        "x.yaml:5:12: 'timeout': 'kg' is not a unit of duration (ns, us, µs, ms, s, min, h, d)",
+        "x.yaml:9:3: 'workers' stands here a second time; the first is in line 8",
+        "x.yaml:9:12: 'workers': a whole number is needed, not 'x'",
+        "x.yaml:12:30: faults.0.target: there is no writer in this pipeline (client, api)",
+    ]
+
+
 def test_problems_in_variants_and_claims_have_places(tmp_path: Path) -> None:
     text = GOOD + "variants:\n  a: {api: {wrokers: 3}}\nexpect:\n  - a.amplifcation > 1\n  - b.offered > 1\n  - 3\n"
     assert problems(tmp_path, text) == [

@@ -114,6 +114,8 @@ def _read_yaml(text: str, found: ConfFile) -> None:
         return
     try:
         document = parse_document(text, found.file, "a configuration is a mapping such as 'parallelism.default: 4'")
+        if document.problems:
+            raise InvalidScenario(document.problems)
     except InvalidScenario as error:
         said = [
             Problem(p.line, p.column, f"Error parsing YAML configuration: {p.what}", p.hint, p.file) for p in error.problems
