@@ -43,7 +43,7 @@ def test_what_a_version_ignores_is_said_at_its_line() -> None:
 
 
 def test_capacity_and_its_latency_at_a_rate() -> None:
-    found = flink_memory(str(SHIPPED), "--rate", "1000/s", "--record-size", "1020B", "--set", "parallelism.default=2")
+    found = flink_memory(str(SHIPPED), "--rate", "1000/s", "--record-size", "1019B", "--set", "parallelism.default=2")
     assert row(found.output, "exclusive") == ["2", "64", "KiB", "128", "ms", "2", "for", "each", "of", "1", "remote", "channel"]
     assert row(found.output, "floating")[:3] == ["8", "256", "KiB"]
     assert row(found.output, "senders' queues")[:3] == ["12", "384", "KiB"]

@@ -15,7 +15,6 @@ from rich.text import Text
 from bpsim.cli.app import Exit, fail
 from bpsim.document import InvalidScenario, Problem, read_text
 from bpsim.tiers.flink.capacity import (
-    LENGTH_BYTES,
     InFlight,
     buffer_wait,
     busiest_manager,
@@ -25,6 +24,7 @@ from bpsim.tiers.flink.capacity import (
 )
 from bpsim.tiers.flink.conf import BadConf, FlinkConf
 from bpsim.tiers.flink.conf_file import ConfFile, default_version, parse_conf
+from bpsim.tiers.flink.network import FRAMING
 from bpsim.tiers.flink.pools import deploy
 from bpsim.tiers.flink.values import FlinkError, shown, version_of
 from bpsim.units import format_bytes, format_rate, format_seconds, parse
@@ -57,7 +57,7 @@ class Load:
     @property
     def bytes_per_second(self) -> float:
         """To one subtask."""
-        return self.rate * (self.record_bytes + LENGTH_BYTES) / self.parallelism
+        return self.rate * (self.record_bytes + FRAMING) / self.parallelism
 
 
 def flink_memory_command(

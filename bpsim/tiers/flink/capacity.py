@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from bpsim.tiers.flink.conf import FlinkConf
 from bpsim.tiers.flink.pools import TaskBuffers, input_gate, result_partition
 
-LENGTH_BYTES = 4
-"""A record is serialised behind its length."""
-
 
 @dataclass(frozen=True)
 class InFlight:

@@ -12,7 +12,7 @@ from typing import Any
 
 from bpsim.document import InvalidScenario, Place, Problem, Where, parse_document
 from bpsim.tiers.flink.conf import BadConf
-from bpsim.tiers.flink.values import FlinkError, Version, as_text, in_flinks_units, shown
+from bpsim.tiers.flink.values import Version, as_text, in_words, shown
 
 LEGACY, STANDARD = "flink-conf.yaml", "config.yaml"
 
@@ -38,15 +38,14 @@ class ConfFile:
 
     def faults(self, error: BadConf) -> list[Problem]:
         """What is wrong with the options, at their places."""
-        return [self.problem(fault.key, fault.story, hint(fault, self.options.get(fault.key, ""))) for fault in error.faults]
+        return [self.problem(fault.key, in_words(fault, self.options)) for fault in error.faults]
 
     def set(self, key: str, text: str, at: Place, value_at: Place) -> None:
         """One option; the last of several with one key holds."""
         if key in self.options:
             line = self.keys[key][0]
-            self.pass_over(
-                self.keys[key], f"'{key}' stands again in line {at[0]}, and the last one holds", f"remove line {line}"
-            )
+            again = f"'{key}' stands again in line {at[0]}, and the last one holds"
+            self.pass_over(self.keys[key], again, f"remove line {line}")
         self.options[key], self.keys[key], self.values[key] = text, at, value_at
 
     def override(self, key: str, text: str, origin: str) -> None:
@@ -73,16 +72,6 @@ def parse_conf(text: str, file: str, version: Version) -> ConfFile:
     else:
         _read_yaml(text, found)
     return found
-
-
-def hint(fault: FlinkError, text: str) -> str:
-    """A way out of a fault of an option that is set to `text`, as far as one can tell."""
-    if "Memory size unit" in fault.root:
-        meant = in_flinks_units(text)
-        return f"did you mean '{meant}'?" if meant else "sizes are whole numbers of b, k, m, g or t"
-    if "Time interval unit" in fault.root or fault.root.startswith("text does not start with a number"):
-        return "such as 500 ms, 10 s, 2 min"
-    return ""
 
 
 def default_version(file: str) -> Version:

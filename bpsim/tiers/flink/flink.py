@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from bpsim.distributions import Distribution
 from bpsim.faults import Conditions
@@ -13,18 +14,32 @@ from bpsim.kernel.bound import Bound
 from bpsim.kernel.buffer import Buffer
 from bpsim.kernel.clock import Clock
 from bpsim.kernel.stage import Stage
-from bpsim.spec import Spec
-from bpsim.tiers.flink.conf import FlinkConf
+from bpsim.spec import Misfits, Spec
+from bpsim.tiers.flink.conf import BadConf, FlinkConf
 from bpsim.tiers.flink.graph import OperatorSpec, task_seconds, tasks
+from bpsim.tiers.flink.placement import shares
+from bpsim.tiers.flink.values import FlinkError, as_text, in_words
 from bpsim.units import BytesPerSecond, Seconds
+
+
+def _one_piece(value: Any) -> Any:
+    if isinstance(value, dict | list) or value is None:
+        raise ValueError("a text, number or boolean is needed; keys are written in one piece: taskmanager.memory.process.size")
+    return as_text(value)
+
+
+Options = dict[str, Annotated[str, BeforeValidator(_one_piece, json_schema_input_type=str | int | float | bool)]]
+"""Flink's options: key and text. Numbers and booleans of YAML become the text that Flink would see."""
 
 
 class FlinkSpec(Spec):
     """Flink, as one operator of `parallelism` subtasks behind bounded buffers (a finished record waits for room), or, with
     `operators`, as a job with Flink's own network stack and checkpoints under a configuration of its own."""
 
-    version: str = "2.3"
-    conf: dict[str, str] = Field(default={}, description="Flink's options")
+    version: str = Field(
+        default="2.3", description="Flink's, 1.14 to 2.3: options, defaults and rules are those of that version"
+    )
+    options: Options = Field(default={}, description="Flink's options under its own keys, such as parallelism.default: 4")
     parallelism: int = Field(default=1, ge=1, le=100_000)
     service: Distribution | None = Field(default=None, description="time a subtask needs for one record")
     network_buffers: Bound = Field(default=Bound(bytes=4 * 2**20), description="records received and not yet begun")
@@ -39,10 +54,25 @@ class FlinkSpec(Spec):
         if not self.operators:
             if self.service is None:
                 raise ValueError("service is needed: the time for one record (or operators, for a whole job)")
+            for name in ("version", "options", "storage", "recovery"):
+                if name in self.model_fields_set:
+                    raise ValueError(f"{name} has no effect without operators, which make a job of Flink")
             return self
         for name in ("parallelism", "service", "network_buffers"):
             if name in self.model_fields_set:
-                raise ValueError(f"with operators, {name} has no effect; it is set for each operator, or in conf")
+                raise ValueError(f"with operators, {name} has no effect; it is set for each operator, or in options")
+        return self
+
+    @model_validator(mode="after")
+    def _flink_would_start(self) -> FlinkSpec:
+        if not self.operators:
+            return self
+        try:
+            shares(self.operators, self.resolved)
+        except BadConf as error:
+            raise Misfits([(("options", fault.key), in_words(fault, self.options)) for fault in error.faults]) from None
+        except FlinkError as error:
+            raise Misfits([(("operators",), error.story)]) from None
         return self
 
     @property
@@ -55,7 +85,7 @@ class FlinkSpec(Spec):
     @cached_property
     def resolved(self) -> FlinkConf:
         """The configuration with every default."""
-        return FlinkConf.of(self.version, self.conf)
+        return FlinkConf.of(self.version, self.options)
 
 
 class Flink(Stage):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -193,6 +193,18 @@ def in_flinks_units(text: str) -> str | None:
     while amount.denominator > 1 and unit > 0:
         amount, unit = amount * 1024, unit - 1
     return f"{int(amount)}{units[unit]}" if amount.denominator == 1 else None
+
+
+def in_words(fault: FlinkError, options: Mapping[str, str]) -> str:
+    """What Flink says of a fault in `options`, and a way out as far as one can tell."""
+    if "Memory size unit" in fault.root:
+        meant = in_flinks_units(options.get(fault.key, ""))
+        return (
+            f"{fault.story}; did you mean '{meant}'?" if meant else f"{fault.story}; sizes are whole numbers of b, k, m, g or t"
+        )
+    if "Time interval unit" in fault.root or fault.root.startswith("text does not start with a number"):
+        return f"{fault.story}; such as 500 ms, 10 s, 2 min"
+    return fault.story
 
 
 def as_text(value: Any) -> str:
