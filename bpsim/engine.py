@@ -32,7 +32,7 @@ from bpsim.tiers.flink.keygroups import key_router
 from bpsim.tiers.front import Front
 from bpsim.tiers.job import Job
 from bpsim.tiers.producer import Producer
-from bpsim.tiers.writer import Writer
+from bpsim.tiers.writer import InsertRetry, Writer
 from bpsim.trouble import Hands, Trouble
 
 Ranges = list[tuple[int, int]] | Column
@@ -74,7 +74,7 @@ class Simulation:
         outbox: Buffer = self.sink
         if scenario.writer is not None:
             row_time = self._demand("writer.row", scenario.writer.per_row)
-            self.writer = Writer(clock, scenario.writer, self.streams, size, row_time, row["writer"])
+            self.writer = Writer(clock, scenario.writer, self.streams, size, row_time, row["writer"], self._marker("writer"))
             self.sink, outbox = self.writer.done, self.writer.inbox
         if scenario.flink is not None:
             self.flink = self._flink(scenario.flink, outbox)
@@ -92,6 +92,8 @@ class Simulation:
             self.consumer.on_read = self.job.note_read
             if isinstance(self.flink, FlinkJob):
                 self.job.follow(self.flink)
+            if self.writer is not None and scenario.writer is not None:
+                self.writer.on_exhausted = partial(self.job.die, (scenario.writer.retry or InsertRetry()).restart_after)
         if scenario.producer is not None:
             self.producer = Producer(clock, scenario.producer, self.broker, size, row["producer"])
         self.client = Client(clock, scenario.client, self.streams, scenario.faults, self.duration)
@@ -294,6 +296,7 @@ class Simulation:
             places[Fate.EVICTED] = triples(self.broker.evicted)[:, :2]
         assert isinstance(self.sink, Sink)
         places[Fate.DELIVERED] = triples(self.sink.delivered)[:, :2]
+        places[Fate.DROPPED] = triples(self.sink.dropped)[:, :2]
         return places
 
     def _records(self, attempts: Table) -> Table:
@@ -302,7 +305,8 @@ class Simulation:
         ended = np.full(len(attempt), np.nan)
         assert isinstance(self.sink, Sink)
         redelivered = np.zeros(len(attempt), dtype=np.uint16)
-        for log in (self.broker and self.broker.evicted, producer and producer.lost, self.sink.delivered):
+        logs = (self.sink.dropped, self.broker and self.broker.evicted, producer and producer.lost, self.sink.delivered)
+        for log in logs:
             rows = triples(log or array("d"))
             first, count = rows[:, 0].astype(np.int32), (rows[:, 1] - rows[:, 0]).astype(np.int32)
             where = np.repeat(first - (np.cumsum(count, dtype=np.int32) - count), count)
@@ -312,12 +316,15 @@ class Simulation:
                 redelivered[:] = np.maximum(np.bincount(where, minlength=len(attempt)) - 1, 0)
                 where, when = where[::-1], when[::-1]  # the first of several times counts
             ended[where] = when
+        fate = place_records(len(attempt), self._places(), self.job.replayed if self.job else ())
+        if self.sink.dropped:
+            ended[fate <= Fate.IN_WRITER] = np.nan  # dropped once, and on its way again
         return {
             "attempt": attempt,
             "request": attempts["request"][attempt],
             "produced_s": np.array(producer.produced if producer else [], dtype=np.float64),
             "size_bytes": np.broadcast_to(np.int64(self.scenario.client.record_size), len(attempt)),
-            "fate": place_records(len(attempt), self._places(), self.job.replayed if self.job else ()),
+            "fate": fate,
             "ended_s": ended,
             "redelivered": redelivered,
         }

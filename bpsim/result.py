@@ -98,6 +98,8 @@ class Fate(IntEnum):
     """Deleted by the broker's retention before anybody read it."""
     LOST_IN_CRASH = 7
     """In the producer's memory when the API process died."""
+    DROPPED = 8
+    """Given up by the writer after its last try: never in the database."""
 
 
 class Ended(IntEnum):
@@ -126,7 +128,7 @@ class Result:
       it was shed, cancelled, lost, or only a rejection), `ended_s` the client's outcome, `outcome` (`Outcome`), `work`
       (`Work`).
     - `records` (row = record, in order of producing): `attempt`, `request`, `produced_s`, `size_bytes`, `fate`
-      (`Fate`), `ended_s` (first) delivered, evicted or lost, `redelivered` further times it was written to the
+      (`Fate`), `ended_s` (first) delivered, evicted, lost or dropped, `redelivered` further times it was written to the
       database because a crashed consumer read it again.
     - `hops` (row = records `first` … `first + count − 1` passing one tier together): `tier` (index in `TIERS`), `first`,
       `count`, `size_bytes`, `entered_s`, `started_s` service began, `served_s` service ended, `left_s` room was found
@@ -139,7 +141,7 @@ class Result:
     - `marks` (row = something that happened): `time_s`, `tier`, `kind`, `value`. Kinds: `fault_begins` and `fault_ends`
       (value = number of the fault), `crash` (bytes held) and `restart` of a process,
       `pause_begins` and `pause_ends` of the consumer, `hold_begins`
-      and `hold_ends` of the broker (unread records).
+      and `hold_ends` of the broker (unread records), `pool_timeout`, `statement_timeout` and `dropped` of the writer (rows).
     """
 
     scenario: dict[str, Any]

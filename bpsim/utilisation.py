@@ -66,7 +66,8 @@ def _seconds_per_record(scenario: Scenario, speed: Callable[[str], float]) -> di
     if writer is not None:
         rows = max(1, min(writer.batch_rows, writer.buffer.in_records(size)))
         insert = at_speed("writer", writer.per_insert.mean + rows * writer.per_row.mean)
-        found["writer"] = insert / rows / writer.connections
+        insert *= writer.slowing(writer.connections)
+        found["writer"] = max(insert / writer.connections, insert * writer.touches_hot_row(rows)) / rows
     return found
 
 

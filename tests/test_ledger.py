@@ -34,6 +34,15 @@ OPTIONS = {
 }
 
 
+FAILING: list[dict[str, Any]] = [
+    {}, {"inserters": 6},
+    {"statement_timeout": 0.02, "retry": {"max_attempts": 2, "pause": 0.01, "exhausted": "drop"}},
+    {"inserters": 9, "pool_timeout": 0.02, "retry": {"pause": 0.0, "exhausted": "crash", "restart_after": 0.1}},
+    {"inserters": 5, "pool_timeout": 0.01, "statement_timeout": 0.01, "retry": {"exhausted": "drop"}},
+]  # fmt: skip
+"""What makes a writer's inserts fail."""
+
+
 @st.composite
 def scenarios(draw: st.DrawFn) -> Scenario:
     """Any pipeline, any faults, two seconds."""
@@ -80,6 +89,8 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         "writer": {
             "connections": pick(1, 3), "batch_rows": draw(PLACES), "batch_interval": draw(SHORT),
             "per_insert": draw(LAW), "per_row": pick(0.0, 0.001, exponential(0.001)), "buffer": {"records": draw(PLACES)},
+            "contention": pick(0.0, 0.1), "coherency": pick(0.0, 0.02), "hot_row": pick(0.0, 0.3, 1.0),
+            **draw(st.sampled_from(FAILING)),
         },
     }  # fmt: skip
     if tree["broker"]["overflow"] == "hold_producer":

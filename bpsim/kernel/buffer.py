@@ -107,14 +107,16 @@ class Buffer:
 class Sink(Buffer):
     """The end of the pipeline: room for everything, and what is put has left."""
 
-    __slots__ = ("count", "delivered")
+    __slots__ = ("count", "delivered", "dropped")
 
     def __init__(self) -> None:
         super().__init__(1 << 62)
         self.delivered = array("d")
         """Flat (first, end, time) triples."""
+        self.dropped = array("d")
+        """The same of records that the last tier gave up on."""
         self.count = 0
-        """Records that have come."""
+        """Records that have come, dropped ones included."""
 
     def put(self, first: int, end: int, now: float) -> None:
         self.delivered.extend((first, end, now))
@@ -124,3 +126,8 @@ class Sink(Buffer):
         """Records that came one by one."""
         self.delivered.frombytes(np.column_stack((records, records + 1, times)).tobytes())
         self.count += len(records)
+
+    def drop(self, first: int, end: int, now: float) -> None:
+        """Records that will never come: they are done with, and lost."""
+        self.dropped.extend((first, end, now))
+        self.count += end - first

@@ -27,7 +27,7 @@ def cover_of(count: int, ranges: Ranges) -> Column:
 def place_records(count: int, places: Mapping[Fate, Ranges], replayed: Ranges = ()) -> Column:
     """The fate of each of `count` records from the ranges found in each place. Raises `LedgerError` when a record is in
     no place or in two. Only one that was `replayed` may have been delivered several times, and be on its way (or
-    evicted) once more: it counts as delivered."""
+    evicted) once more: it counts as delivered; and one that was dropped may be anywhere, where it then counts."""
     fates = np.zeros(count, dtype=np.uint8)
     cover = np.zeros(count, dtype=np.int32)
     again = cover_of(count, replayed) > 0 if len(replayed) else np.zeros(0, dtype=bool)
@@ -38,6 +38,8 @@ def place_records(count: int, places: Mapping[Fate, Ranges], replayed: Ranges = 
             here[again & done] = 1
         elif len(again):
             here[again & done & (here == 1)] = 0
+            if fate == Fate.DROPPED:
+                here[again] = (here[again] > 0) & (cover[again] == 0)
         fates[here > 0] = fate
         cover += here
     if (cover != 1).any():

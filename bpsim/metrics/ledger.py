@@ -45,6 +45,7 @@ def _records(result: Result) -> Lines:
         "delivered_wasted": len(wasted),
         "duplicate": int((fate == Fate.DELIVERED).sum()) - len(useful) - len(wasted),
         "evicted": int((fate == Fate.EVICTED).sum()),
+        "dropped": int((fate == Fate.DROPPED).sum()),
         "acked_then_lost": int((lost & in_time).sum()),
         "lost_in_crash": int((lost & ~in_time).sum()),
     }

@@ -15,6 +15,7 @@ from bpsim.metrics.windows import FAILURES, LEVELS, NAMES, latencies, tier_colum
 from bpsim.result import CRITICALITIES, TIERS, Fate, Outcome, Result, Work
 
 PHASES = ("before", "during", "after")
+INSERT_ERRORS = ("pool_timeout", "statement_timeout")
 
 METRICS: dict[str, str] = {
     "offered": "requests sent at least once",
@@ -31,6 +32,9 @@ METRICS: dict[str, str] = {
     "redelivered": "further writes of records the database already had, because a crashed consumer read them again",
     "acked_then_lost": "records lost in a crash after the client had been told all was well",
     "evicted": "records deleted by retention before anybody read them",
+    "dropped": "records the writer gave up on after its last try: never in the database",
+    "insert_errors": "inserts that failed: no connection in time, or the statement took too long",
+    "insert_errors_from_s": "when an insert first failed (NaN: none did)",
     "delivered": "records in the database",
     "still_inside": "records still on their way at the end (censored)",
     "pending": "requests without a final outcome at the end (censored)",
@@ -75,7 +79,7 @@ def summary(result: Result, occupancy: Occupancy | None = None) -> dict[str, flo
     at hand, saves making it again."""
     occupancy = occupancy or Occupancy(result)
     values = _totals(result) | _latency(result) | _phases(result) | _crash(result, occupancy) | _lag(result)
-    values |= _by_criticality(result)
+    values |= _by_criticality(result) | _insert_errors(result)
     values["recovery_time_s"] = recovery_time(result)
     values |= _tiers(result, occupancy) | onsets(result, occupancy)
     return {name: float(values.get(name, nan)) for name in METRICS}
@@ -106,9 +110,16 @@ def _totals(result: Result) -> dict[str, float]:
         "redelivered": int(result.tables["records"]["redelivered"].sum()),
         "acked_then_lost": records["acked_then_lost"],
         "evicted": records["evicted"],
+        "dropped": records["dropped"],
         "delivered": delivered,
         "still_inside": sum(count for name, count in records.items() if name.startswith("in_")),
     }
+
+
+def _insert_errors(result: Result) -> dict[str, float]:
+    marks = result.tables["marks"]
+    when = marks["time_s"][np.isin(marks["kind"], INSERT_ERRORS)]
+    return {"insert_errors": len(when), "insert_errors_from_s": float(when.min()) if len(when) else nan}
 
 
 def _by_criticality(result: Result) -> dict[str, float]:

@@ -63,6 +63,7 @@ RECORDS = {
     "delivered_wasted": ("in the database, client gave up", ORANGE),
     "duplicate": ("in the database again (duplicate)", RED),
     "evicted": ("deleted by retention, unread", PURPLE),
+    "dropped": ("given up by the writer", VIOLET),
     "acked_then_lost": ("lost in the crash after “done”", VIOLET),
     "lost_in_crash": ("lost in the crash", INK),
     "on_the_way": ("on their way at the end", GREY),
@@ -195,7 +196,7 @@ def _bars(ax: Axes, bars: list[tuple[str, str, int]], total: int) -> None:
 def losses_finding(reading: Reading) -> str:
     """The share of requests that failed, and what the pipeline lost or did for nobody."""
     lines = record_lines(reading)
-    lost = sum(lines[name] for name in ("evicted", "acked_then_lost", "lost_in_crash"))
+    lost = sum(lines[name] for name in ("evicted", "dropped", "acked_then_lost", "lost_in_crash"))
     vain = lines["delivered_wasted"] + lines["duplicate"]
     words = f"{percent(1 - reading.summary['success_share'])} of requests failed"
     if lost:

@@ -4,6 +4,7 @@ committed it reads again, so what had been written since the last commit is writ
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import floor
 from typing import Protocol
 
@@ -74,9 +75,8 @@ class Job:
         """Records come into the process; at the limit of its heap it dies before anything else happens."""
         self._reads.extend(ranges)
         self._read += sum(end - first for first, end, _ in ranges)
-        if self._spec.heap is not None and not self._dying and self.held_bytes > self._spec.heap:
-            self._dying = True
-            self.clock.call_at(self.clock.now, self._run_out_of_memory, URGENT)
+        if self._spec.heap is not None and self.held_bytes > self._spec.heap:
+            self.die(self._spec.restart_after)
 
     @property
     def held(self) -> int:
@@ -88,11 +88,11 @@ class Job:
         """Memory they take."""
         return self.held * self._bytes_each
 
-    def _run_out_of_memory(self) -> None:
-        self.crash()
-        self._set_alive(False)
-        if self._spec.restart_after is not None:
-            self.clock.call_at(self.clock.now + to_grid(self._spec.restart_after), self.restart)
+    def die(self, restart_after: float | None) -> None:
+        """The process ends at this instant, and is started again after a while, if ever."""
+        if not self._dying:
+            self._dying = True
+            self.clock.call_at(self.clock.now, partial(self._fail, restart_after), URGENT)
 
     def crash(self) -> None:
         """Everything inside is forgotten, and the broker gives out again what was not committed."""
@@ -117,12 +117,13 @@ class Job:
             self._flink.restart()
 
     def _uncommitted(self, now: float) -> list[tuple[int, int]]:
-        """What was read from the first record on that had not been delivered at the last commit, as ranges in the order of
-        reading. Commits fall on multiples of the interval."""
+        """What was read from the first record on that was not done with (delivered or dropped) at the last commit, as
+        ranges in the order of reading. Commits fall on multiples of the interval."""
         if not self._reads:
             return []
         commit = floor(now / self._spec.commit_interval) * self._spec.commit_interval
-        log = np.frombuffer(self._sink.delivered, dtype=np.float64).reshape(-1, 3)
+        done = (np.frombuffer(log, dtype=np.float64).reshape(-1, 3) for log in (self._sink.delivered, self._sink.dropped))
+        log = np.concatenate(list(done))
         order = self._order()
         count = max(int(order.max()) + 1, int(log[:, 1].max(initial=0)))
         delivered: Column = cover_of(count, log[log[:, 2] <= commit, :2])[order] > 0
