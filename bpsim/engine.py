@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import platform
-from array import array
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
@@ -17,7 +16,7 @@ from bpsim.faults import Conditions, Fault
 from bpsim.kernel.buffer import Buffer, Sink
 from bpsim.kernel.clock import Clock
 from bpsim.kernel.hops import Hops
-from bpsim.kernel.ledger import check_attempts, place_records
+from bpsim.kernel.ledger import check_attempts, place_records, triples, when_ended
 from bpsim.result import TIERS, Column, Fate, Result, Table
 from bpsim.scenario import Scenario
 from bpsim.streams import AttemptDraws, Streams, to_grid
@@ -36,11 +35,6 @@ from bpsim.tiers.writer import InsertRetry, Writer
 from bpsim.trouble import Hands, Trouble
 
 Ranges = list[tuple[int, int]] | Column
-
-
-def triples(flat: array[float]) -> Column:
-    """Flat (first, end, time) triples as rows."""
-    return np.frombuffer(flat, dtype=np.float64).reshape(-1, 3)
 
 
 class Standstill(AssertionError):
@@ -302,23 +296,10 @@ class Simulation:
     def _records(self, attempts: Table) -> Table:
         producer = self.producer
         attempt = np.array(producer.attempt if producer else [], dtype=np.int32)
-        ended = np.full(len(attempt), np.nan)
         assert isinstance(self.sink, Sink)
-        redelivered = np.zeros(len(attempt), dtype=np.uint16)
-        logs = (self.sink.dropped, self.broker and self.broker.evicted, producer and producer.lost, self.sink.delivered)
-        for log in logs:
-            rows = triples(log or array("d"))
-            first, count = rows[:, 0].astype(np.int32), (rows[:, 1] - rows[:, 0]).astype(np.int32)
-            where = np.repeat(first - (np.cumsum(count, dtype=np.int32) - count), count)
-            where += np.arange(len(where), dtype=np.int32)
-            when = np.repeat(rows[:, 2], count)
-            if log is self.sink.delivered and self.job is not None and self.job.replayed:
-                redelivered[:] = np.maximum(np.bincount(where, minlength=len(attempt)) - 1, 0)
-                where, when = where[::-1], when[::-1]  # the first of several times counts
-            ended[where] = when
         fate = place_records(len(attempt), self._places(), self.job.replayed if self.job else ())
-        if self.sink.dropped:
-            ended[fate <= Fate.IN_WRITER] = np.nan  # dropped once, and on its way again
+        lost = [self.sink.dropped, *(log for log in (self.broker and self.broker.evicted, producer and producer.lost) if log)]
+        ended, deliveries = when_ended(fate, lost, self.sink.delivered)
         return {
             "attempt": attempt,
             "request": attempts["request"][attempt],
@@ -326,7 +307,7 @@ class Simulation:
             "size_bytes": np.broadcast_to(np.int64(self.scenario.client.record_size), len(attempt)),
             "fate": fate,
             "ended_s": ended,
-            "redelivered": redelivered,
+            "redelivered": np.maximum(deliveries - 1, 0).astype(np.uint16),
         }
 
     def _mark_table(self) -> Table:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -14,6 +15,32 @@ class LedgerError(AssertionError):
 
 
 Ranges = Sequence[tuple[int, int]] | Column
+
+
+def triples(flat: array[float]) -> Column:
+    """Flat (first, end, time) triples as rows."""
+    return np.frombuffer(flat, dtype=np.float64).reshape(-1, 3)
+
+
+def when_ended(fate: Column, lost: Iterable[array[float]], delivered: array[float]) -> tuple[Column, Column]:
+    """When each record ended (NaN: it has not), and how often it was delivered. Of several deliveries the first counts, and
+    what was `lost` once but is on its way again has not ended."""
+    ended = np.full(len(fate), np.nan)
+    for log in lost:
+        where, when = _each(triples(log))
+        ended[where] = when
+    ended[fate <= Fate.IN_WRITER] = np.nan
+    where, when = _each(triples(delivered))
+    ended[where[::-1]] = when[::-1]
+    return ended, np.bincount(where, minlength=len(fate))
+
+
+def _each(rows: Column) -> tuple[Column, Column]:
+    """Every record of (first, end, time) rows, and its time."""
+    first, count = rows[:, 0].astype(np.int32), (rows[:, 1] - rows[:, 0]).astype(np.int32)
+    where = np.repeat(first - (np.cumsum(count, dtype=np.int32) - count), count)
+    where += np.arange(len(where), dtype=np.int32)
+    return where, np.repeat(rows[:, 2], count)
 
 
 def cover_of(count: int, ranges: Ranges) -> Column:
