@@ -56,6 +56,8 @@ class Claim:
 
     text: str
     tree: ast.expr
+    share: float = 1.0
+    """The share of the seeds in which it must hold; `bpsim test` counts."""
 
     @property
     def names(self) -> list[tuple[str | None, str]]:
@@ -98,8 +100,8 @@ class Claim:
         return Judged(self.text, passed, values, f"{' and '.join(missing)} is NaN" if missing else "a division by 0")
 
 
-def parse(text: str) -> Claim:
-    """Read a claim. Raises `ValueError` saying what cannot be read."""
+def parse(text: str, share: float = 1.0) -> Claim:
+    """Read a claim that is to hold in a `share` of the seeds. Raises `ValueError` saying what cannot be read."""
     if len(text) > 500:
         raise ValueError("longer than 500 characters")
     try:
@@ -111,7 +113,9 @@ def parse(text: str) -> Claim:
         raise ValueError("nested too deeply") from None
     except OverflowError:
         raise ValueError("a number is too large") from None
-    return Claim(text, tree)
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
+        raise ValueError(f"its share must be a number above 0, at most 1, not '{share}'")
+    return Claim(text, tree, float(share))
 
 
 def _holds(node: ast.expr, look_up: Callable[[str | None, str], float]) -> tuple[bool, bool]:

@@ -101,7 +101,9 @@ def resolved(experiment: Experiment) -> str:
         tree["variants"] = {name: {k: v for k, v in variant.items() if v != tree[k]} for name, variant in variants.items()}
         tree = {key: value for key, value in tree.items() if value is not None}
     if experiment.file.expect:
-        tree["expect"] = [claim.text for claim in experiment.file.expect]
+        tree["expect"] = [
+            claim.text if claim.share == 1 else {"claim": claim.text, "share": claim.share} for claim in experiment.file.expect
+        ]
     return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120)
 
 

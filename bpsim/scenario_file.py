@@ -21,6 +21,16 @@ from bpsim.spec import Misfits, merged
 VARIANT_NAME = r"[a-z][a-z0-9_]*"
 OUTSIDE = ("variants", "expect")
 """What a file holds beside the scenario itself."""
+_CLAIM_OF_A_SHARE = {
+    "type": "object",
+    "description": "a claim that holds in a part of the seeds only",
+    "properties": {
+        "claim": {"type": "string"},
+        "share": {"type": "number", "exclusiveMinimum": 0, "maximum": 1, "description": "of the seeds of `bpsim test`"},
+    },
+    "required": ["claim", "share"],
+    "additionalProperties": False,
+}
 
 
 @dataclass(frozen=True)
@@ -144,12 +154,21 @@ def _claims(document: Document, variants: Sequence[str], problems: list[Problem]
     claims = []
     for index, line in enumerate(lines):
         try:
-            claim = parse(line if isinstance(line, str) else str(line))
+            claim = _claim(line)
             claim.check_names(variants, METRICS)
             claims.append(claim)
         except (ValueError, UnknownName) as error:
             problems.append(document.problem(("expect", index), f"this claim cannot be read: {error}"))
     return tuple(claims)
+
+
+def _claim(line: Any) -> Claim:
+    """One line of `expect`: a claim, or `{claim: …, share: 0.9}` for one that holds in a part of the seeds only."""
+    if not isinstance(line, dict):
+        return parse(line if isinstance(line, str) else str(line))
+    if set(line) != {"claim", "share"} or not isinstance(line["claim"], str):
+        raise ValueError("write {claim: naive.amplification > 3, share: 0.9}, or the claim alone")
+    return parse(line["claim"], line["share"])
 
 
 def json_schema() -> dict[str, Any]:
@@ -165,7 +184,7 @@ def json_schema() -> dict[str, Any]:
         },
         "expect": {
             "type": "array",
-            "items": {"type": "string"},
+            "items": {"anyOf": [{"type": "string"}, _CLAIM_OF_A_SHARE]},
             "description": "claims, such as 'naive.amplification > 3'",
         },
     }

@@ -23,7 +23,7 @@ LAYERS = [
     {"metrics", "claims", "paired"},
     {"scenario_file", "plots", "counterfactual", "runs", "settings", "explain"},
     {"verdict"},
-    {"experiment", "phase", "comparison"},
+    {"experiment", "phase", "comparison", "trials"},
     {"hysteresis"},
     {"output"},
     {"cli", "__main__", "__init__"},

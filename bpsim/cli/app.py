@@ -217,6 +217,26 @@ def compare(
     compare_command(common, baseline, tuple(variant), tuple(metric), as_json)
 
 
+@app.command()
+def test(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Scenarios, or folders of them.", show_default=False)],
+    seeds: Seeds = 20,
+    set_: Sets = [],  # noqa: B006
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON and nothing else.")] = False,
+    jobs: Jobs = 0,
+    on: On = None,
+) -> None:
+    """Hold every claim of scenarios over many seeds.
+
+    Shows how often each holds, with an interval; exit code 4 when one holds less often than it says.
+    """
+    import os
+
+    from bpsim.cli.testing import test_command
+
+    test_command(paths, tuple(set_), seeds, jobs or os.cpu_count() or 1, on, as_json)
+
+
 def _common(
     command: str,
     scenarios: tuple[Path, ...],

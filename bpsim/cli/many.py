@@ -109,7 +109,7 @@ def making(common: Common, of: str) -> Iterator[Making]:
     """Where the runs of `of` are made and kept, with a progress bar. Whatever stops them becomes one line that says what
     is kept."""
     journal = _journal(common, f"{of}, model {code_fingerprint()}")
-    with journal, _progress() as on_progress:
+    with journal, progress() as on_progress:
         try:
             yield Making(_place(common), journal, on_progress)
         except (RunFailed, PlaceFailed) as error:
@@ -150,10 +150,11 @@ def _stopped(common: Common, journal: Journal, why: str, code: Exit) -> NoReturn
 
 
 @contextmanager
-def _progress() -> Iterator[Progress]:
+def progress(what: str = "runs") -> Iterator[Progress]:
+    """A bar on stderr, if that is a terminal, to be told how many runs are made."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bar(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as bar:
-        task = bar.add_task("runs", total=None)
+        task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
