@@ -55,13 +55,17 @@ class FlinkSpec(Spec):
             if self.service is None:
                 raise ValueError("service is needed: the time for one record (or operators, for a whole job)")
             for name in ("version", "options", "storage", "recovery"):
-                if name in self.model_fields_set:
+                if self._says(name):
                     raise ValueError(f"{name} has no effect without operators, which make a job of Flink")
             return self
         for name in ("parallelism", "service", "network_buffers"):
-            if name in self.model_fields_set:
+            if self._says(name):
                 raise ValueError(f"with operators, {name} has no effect; it is set for each operator, or in options")
         return self
+
+    def _says(self, name: str) -> bool:
+        """Whether an option is other than when it is left out; a resolved scenario writes every default out."""
+        return bool(getattr(self, name) != type(self).model_fields[name].default)
 
     @model_validator(mode="after")
     def _flink_would_start(self) -> FlinkSpec:
