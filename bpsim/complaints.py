@@ -41,21 +41,24 @@ def complaints(error: ValidationError, document: Document, model: type[BaseModel
     for one in error.errors(include_url=False):
         cause = one.get("ctx", {}).get("error")
         if isinstance(cause, Misfits):
-            problems += misfits(cause, document, prefix)
+            problems += misfits(cause, document, prefix, one["loc"])
         else:
             where = _place(document, prefix, one["loc"])
             problems.append(_problem(dict(one), where, document, model))
     return problems
 
 
-def misfits(cause: Misfits, document: Document, prefix: Where = ()) -> Iterator[Problem]:
-    """Each part that does not fit, in its place."""
-    for path, what in cause.found:
+def misfits(cause: Misfits, document: Document, prefix: Where = (), loc: Where = ()) -> Iterator[Problem]:
+    """Each part that does not fit, in its place; `loc` is the part of the model that said so."""
+    for inside, what in cause.found:
+        path = (*loc, *inside)
         yield document.problem(_place(document, prefix, path), f"{'.'.join(map(str, path))}: {what}")
 
 
 def _place(document: Document, prefix: Where, loc: Sequence[Key]) -> Where:
-    """Where `loc` stands: in the part at `prefix` if it goes deep enough there, otherwise in the file itself."""
+    """Where `loc` stands: in the part at `prefix` if it goes deep enough there, otherwise in the file itself, or in another."""
+    if (*prefix, *loc) in document.imported:
+        return (*prefix, *loc)
     inside, outside = _path_in(document.tree, prefix, loc), _path_in(document.tree, (), loc)
     return inside if len(inside) - len(prefix) >= len(outside) else outside
 

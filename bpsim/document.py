@@ -58,6 +58,12 @@ class Document:
     """What is wrong with the file itself, and leaves a tree all the same: a key that stands there twice, a tag."""
     sets: dict[Where, str] = field(default_factory=dict)
     """Paths that came from `--set`, and its text."""
+    imported: dict[Where, tuple[str, Place]] = field(default_factory=dict)
+    """Paths that came from another file: which, and where there."""
+    remarks: list[Problem] = field(default_factory=list)
+    """What is no fault and yet not as it seems."""
+    folder: Path | None = None
+    """Where files that it names are looked for; None for a text, which may name none."""
 
     def problem(self, where: Where, what: str, hint: str = "", at_key: bool = False) -> Problem:
         """A problem at `where`, or at the nearest part of it that stands in the file."""
@@ -65,6 +71,9 @@ class Document:
         for changed, assignment in self.sets.items():
             if changed == path[: len(changed)] or (path and changed[: len(path)] == path):
                 return Problem(0, 0, what, hint, f"--set {assignment}")
+        if where in self.imported:
+            file, (line, column) = self.imported[where]
+            return Problem(line, column, what, hint, file)
         places = self.keys if at_key and where in self.keys else self.values
         while where and where not in places:
             where, places = where[:-1], self.values
@@ -74,7 +83,7 @@ class Document:
     def set(self, assignment: str) -> None:
         """Apply `path=value`, as of `--set`. Raises `InvalidScenario` when the path leads nowhere."""
         path, equals, text = assignment.partition("=")
-        where = tuple(int(part) if part.isdigit() else part for part in path.strip().split("."))
+        where = _path(path.strip())
         origin = f"--set {assignment}"
         if not equals or not all(str(part) for part in where):
             raise InvalidScenario([Problem(0, 0, "not of the form path=value", "--set client.retry.kind=none", origin)])
@@ -100,6 +109,15 @@ class Document:
             raise InvalidScenario([Problem(0, 0, f"the list has {len(node)} entries, numbered from 0", "", origin)])
         put(node, last, value)
         self.sets[where] = assignment
+
+
+def _path(text: str) -> Where:
+    """The keys of a path with dots between them; what stands behind `options` is one key, with the dots of its own."""
+    parts = text.split(".")
+    if "options" in parts[:-1]:
+        begin = parts.index("options") + 1
+        parts[begin:] = [".".join(parts[begin:])]
+    return tuple(int(part) if part.isdigit() else part for part in parts)
 
 
 def put(node: Any, key: Key, value: Any) -> None:
@@ -194,7 +212,9 @@ def _short(text: str) -> str:
 
 def read_document(path: Path | str) -> Document:
     """Read the YAML file at `path`. Raises `InvalidScenario` when there is no tree to go on with, whatever the file holds."""
-    return parse_document(read_text(Path(path), str(path)), str(path))
+    document = parse_document(read_text(Path(path), str(path)), str(path))
+    document.folder = Path(path).parent
+    return document
 
 
 A_SCENARIO = "a scenario is a mapping such as 'question: …'"

@@ -98,7 +98,9 @@ def resolved(experiment: Experiment) -> str:
     else:
         variants = {name: scenario.model_dump(mode="json") for name, scenario in experiment.file.variants.items()}
         tree = dict(variants[names[0]])
-        tree["variants"] = {name: {k: v for k, v in variant.items() if v != tree[k]} for name, variant in variants.items()}
+        tree["variants"] = {
+            name: {k: _with_gaps(v, tree[k]) for k, v in variant.items() if v != tree[k]} for name, variant in variants.items()
+        }
         tree = {key: value for key, value in tree.items() if value is not None}
     if experiment.file.expect:
         tree["expect"] = [
@@ -107,9 +109,16 @@ def resolved(experiment: Experiment) -> str:
     return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120)
 
 
+def _with_gaps(part: Any, base: Any) -> Any:
+    """`part` with null for what only `base` has, so that laid over `base` it makes `part`."""
+    if not (isinstance(part, dict) and isinstance(base, dict)) or part.get("kind") != base.get("kind"):
+        return part
+    return {**dict.fromkeys(base), **{key: _with_gaps(value, base.get(key)) for key, value in part.items()}}
+
+
 def warnings(experiment: Experiment) -> list[str]:
     """What a reader must know before believing the numbers."""
-    found = []
+    found = [str(remark) for remark in experiment.file.remarks]
     for name, result in experiment.results.items():
         if result.ended_s < result.duration_s:
             done, whole = format_seconds(result.ended_s), format_seconds(result.duration_s)

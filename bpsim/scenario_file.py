@@ -17,6 +17,7 @@ from bpsim.metrics import METRICS
 from bpsim.result import TIERS
 from bpsim.scenario import Scenario, no_such_tier
 from bpsim.spec import Misfits, merged
+from bpsim.tiers.flink.conf_beside import CONF_SCHEMA, flink_remarks, with_flink_conf
 
 VARIANT_NAME = r"[a-z][a-z0-9_]*"
 OUTSIDE = ("variants", "expect")
@@ -40,6 +41,8 @@ class ScenarioFile:
     base: Scenario
     variants: dict[str, Scenario]
     expect: tuple[Claim, ...]
+    remarks: tuple[Problem, ...] = ()
+    """What is no fault and yet not as it seems: options that have no effect."""
     places: dict[str, dict[str, str]] = field(default_factory=dict)
     """By variant, where the parts of its scenario stand: path -> `file:line` (see `document.places`)."""
 
@@ -81,7 +84,10 @@ def _read(document: Document, sets: Sequence[str]) -> ScenarioFile:
         raise InvalidScenario(problems)
     scenarios = {name: scenario for name, scenario in built.items() if scenario is not None}
     stand = {name: places(document, ("variants", name), OUTSIDE) for name in scenarios}
-    return ScenarioFile(base or next(iter(scenarios.values())), scenarios, claims, stand)
+    seen = sorted(
+        {*document.remarks, *(note for name in scenarios for note in flink_remarks(scenarios[name].flink, document, name))}
+    )
+    return ScenarioFile(base or next(iter(scenarios.values())), scenarios, claims, tuple(seen), stand)
 
 
 def _set_again(tree: dict[str, Any], document: Document) -> dict[str, Any]:
@@ -127,6 +133,7 @@ def _changes(document: Document, problems: list[Problem]) -> dict[str, Any]:
 
 
 def _validate(tree: dict[str, Any], document: Document, prefix: Where, problems: list[Problem]) -> Scenario | None:
+    tree = with_flink_conf(tree, document, prefix, problems)
     try:
         return Scenario.model_validate(tree, context={"source": "yaml"})
     except ValidationError as error:
@@ -174,6 +181,7 @@ def _claim(line: Any) -> Claim:
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of a scenario file, for editors: a variant may hold any part of a scenario."""
     schema = Scenario.model_json_schema()
+    schema["$defs"]["FlinkSpec"]["properties"]["conf"] = CONF_SCHEMA
     part = {"type": "object", "properties": schema["properties"], "additionalProperties": False}
     schema["properties"] = schema["properties"] | {
         "variants": {

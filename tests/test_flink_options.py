@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from bpsim.document import InvalidScenario
+from bpsim.experiment import Experiment
+from bpsim.output import resolved
+from bpsim.scenario_file import ScenarioFile, load, loads
 from bpsim.tiers.flink import FlinkSpec
+from bpsim.tiers.flink.conf import FlinkConf
+from bpsim.tiers.flink.conf_file import parse_conf
 from bpsim.tiers.flink.graph import OperatorSpec
 from bpsim.tiers.flink.placement import shares
 
@@ -71,3 +79,168 @@ def test_pools_get_less_when_buffers_are_scarce() -> None:
     found = shares(operators, spec(options=scarce).resolved)
     assert 11 <= found[0, 0].outputs[0].size < 28
     assert sum(found[0, n].outputs[0].size + found[1, n].floating[0].size + 5 * 2 for n in range(5)) == 192
+
+
+SCENARIO = """\
+question: what does the file say?
+duration: 5 s
+client: {arrivals: {kind: poisson, rate: 50/s}}
+api: {service: 1 ms}
+producer: {}
+broker: {}
+consumer: {when_full: block}
+flink:
+  conf: conf/flink-conf.yaml
+  operators: [{name: source}, {name: sink, parallelism: 2}]
+"""
+CONF = """\
+# as it stands
+taskmanager.memory.process.size: 1728m
+taskmanager.network.memory.buffer-debloat.enabled: true
+  taskmanager.network.memory.buffers-per-channel: 3
+"""
+
+
+def beside(folder: Path, conf: str = CONF, scenario: str = SCENARIO, name: str = "flink-conf.yaml") -> Path:
+    (folder / "conf").mkdir()
+    (folder / "conf" / name).write_text(conf)
+    (folder / "s.yaml").write_text(scenario.replace("flink-conf.yaml", name))
+    return folder / "s.yaml"
+
+
+def flink(file: ScenarioFile, variant: str = "base") -> FlinkSpec:
+    found = file.variants[variant].flink
+    assert found is not None
+    return found
+
+
+def problems(path: Path, sets: Sequence[str] = ()) -> list[str]:
+    with pytest.raises(InvalidScenario) as caught:
+        load(path, sets)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_the_options_of_a_file_beside_the_scenario_are_those_of_the_job(tmp_path: Path) -> None:
+    found = flink(load(beside(tmp_path)))
+    assert found.version == "1.20", "the newest that reads a flink-conf.yaml"
+    assert found.options["taskmanager.memory.process.size"] == "1728m"
+    assert found.resolved.buffers_per_channel == 3
+    assert found.resolved.debloating is not None
+
+
+def test_options_of_the_scenario_are_stronger_than_those_of_the_file_and_set_is_stronger_still(tmp_path: Path) -> None:
+    more = "  options: {taskmanager.network.memory.buffers-per-channel: 4, taskmanager.numberOfTaskSlots: 2}\n"
+    path = beside(tmp_path, scenario=SCENARIO + more)
+    assert flink(load(path)).resolved.buffers_per_channel == 4
+    found = flink(load(path, ["flink.options.taskmanager.network.memory.buffers-per-channel=5"])).resolved
+    assert (found.buffers_per_channel, found.task_slots, found.debloating is not None) == (5, 2, True)
+
+
+def test_a_variant_changes_options_or_takes_another_file(tmp_path: Path) -> None:
+    variants = """\
+variants:
+  on: {}
+  off: {flink: {options: {taskmanager.network.memory.buffer-debloat.enabled: false}}}
+  newer: {flink: {version: "2.3", conf: conf/config.yaml}}
+"""
+    path = beside(tmp_path, scenario=SCENARIO + variants)
+    (tmp_path / "conf" / "config.yaml").write_text("taskmanager: {memory: {process: {size: 4g}, segment-size: 16kb}}")
+    file = load(path, ["flink.options.parallelism.default=7"])
+    assert [flink(file, name).resolved.debloating is not None for name in file.variants] == [True, False, False]
+    assert [flink(file, name).resolved.segment_size for name in file.variants] == [32768, 32768, 16384]
+    assert [flink(file, name).resolved.parallelism for name in file.variants] == [7, 7, 7]
+
+
+def test_a_resolved_scenario_needs_no_file(tmp_path: Path) -> None:
+    scenario = load(beside(tmp_path)).base
+    (tmp_path / "conf" / "flink-conf.yaml").unlink()
+    assert type(scenario).model_validate(scenario.model_dump(mode="json")).flink == scenario.flink
+
+
+def test_a_resolved_file_with_variants_gives_the_same_options_again(tmp_path: Path) -> None:
+    variants = """\
+variants:
+  on: {flink: {options: {parallelism.default: 3, taskmanager.numberOfTaskSlots: 2}}}
+  off: {flink: {options: {taskmanager.network.memory.buffer-debloat.enabled: null, parallelism.default: 2}}}
+"""
+    file = load(beside(tmp_path, scenario=SCENARIO + variants))
+    assert flink(file, "off").resolved.debloating is None
+    (tmp_path / "again.yaml").write_text(resolved(Experiment(file, 1, {}, {}, (), False, {})))
+    again = load(tmp_path / "again.yaml")
+    assert {name: flink(again, name) for name in again.variants} == {name: flink(file, name) for name in file.variants}
+
+
+def test_what_the_version_ignores_is_remarked_at_its_place_in_the_file(tmp_path: Path) -> None:
+    said = [str(remark) for remark in load(beside(tmp_path), ["flink.version=2.3"]).remarks]
+    place = f"{tmp_path}/conf/flink-conf.yaml"
+    assert (
+        f"{place}:4:51: 'taskmanager.network.memory.buffers-per-channel': set, but 2.3 ignores it; it is always 2 there" in said
+    )
+    assert any(line.startswith(f"{place}: Flink 2.3 reads config.yaml only") for line in said)
+    assert load(tmp_path / "s.yaml").remarks == ()
+
+
+def test_what_the_scenario_itself_sets_in_vain_is_remarked_there(tmp_path: Path) -> None:
+    more = "  options:\n    taskmanager.memory.network.size: 1gb\n"
+    (remark,) = load(beside(tmp_path, scenario=SCENARIO + more)).remarks
+    assert str(remark).startswith(f"{tmp_path}/s.yaml:12:5: 'taskmanager.memory.network.size': Flink has no such option")
+
+
+@pytest.mark.parametrize(
+    ("conf", "place", "said"),
+    [
+        (CONF.replace("1728m", "1.5g"), "flink-conf.yaml:2:34", "did you mean '1536m'?"),
+        (CONF + "execution.checkpointing.interval: soon", "flink-conf.yaml:5:35", "text does not start with a number"),
+        ("parallelism.default: 4", "flink-conf.yaml", "need to be configured explicitly"),
+    ],
+)
+def test_a_fault_in_the_file_is_reported_at_its_place_there(tmp_path: Path, conf: str, place: str, said: str) -> None:
+    (problem,) = problems(beside(tmp_path, conf))
+    assert problem.startswith(f"{tmp_path}/conf/{place}: ")
+    assert said in problem
+
+
+def test_faults_of_a_variant_are_found_in_its_file(tmp_path: Path) -> None:
+    variants = 'variants: {a: {}, b: {flink: {conf: conf/config.yaml, version: "2.3"}}}\n'
+    path = beside(tmp_path, scenario=SCENARIO + variants)
+    (tmp_path / "conf" / "config.yaml").write_text("taskmanager:\n  memory: {process: {size: 4g}, segment-size: 5000}")
+    (problem,) = problems(path)
+    assert problem.startswith(f"{tmp_path}/conf/config.yaml:2:47: ")
+    assert "Memory segment size must be a power of 2." in problem
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("conf/flink-conf.yaml", "nowhere.yaml", "nowhere.yaml: there is no such file"),
+        ("conf/flink-conf.yaml", "{a: 1}", "s.yaml:9:9: 'conf' is the path of a file; options: {…} holds options themselves"),
+        (
+            "  conf:",
+            '  version: "9.9"\n  conf:',
+            "s.yaml:9:12: 'version': '9.9' is not a version of Flink known here, 1.14 to 2.3",
+        ),
+        (
+            "  conf:",
+            "  options: {execution.buffer-timeout: 1 us}\n  conf:",
+            "s.yaml:9:39: flink.options.execution.buffer-timeout",
+        ),
+    ],
+)
+def test_a_wrong_reference_is_reported_in_the_scenario(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert any(said in problem for problem in problems(beside(tmp_path, scenario=SCENARIO.replace(old, new))))
+
+
+def test_a_text_may_name_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    beside(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidScenario, match="a text can name no file"):
+        loads(SCENARIO)
+
+
+def test_the_shipped_configuration_runs_as_it_stands() -> None:
+    folder = Path(__file__).parents[1] / "scenarios" / "flink"
+    text = (folder / "flink-conf.yaml").read_text()
+    found = FlinkConf.of("1.20", parse_conf(text, "flink-conf.yaml", (1, 20)).options, strict=True)
+    assert found.remarks == ()
+    assert found.debloating is not None
+    assert (found.buffers, found.debloating.target_ms, found.parallelism) == (4096, 1000, 4)

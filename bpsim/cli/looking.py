@@ -47,6 +47,8 @@ def validate_command(path: Path, sets: tuple[str, ...]) -> None:
 
     file = load_or_fail(path, sets)
     say(f"valid: {file.question}")
+    for remark in file.remarks:
+        say(f"note: {remark}")
     for line in prediction_lines(file.variants):
         say(line)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from bpsim.tiers.flink.debloat import Debloating
-from bpsim.tiers.flink.memory import FLINK, PROCESS, TASK_HEAP, Memory, divide, segment_size
+from bpsim.tiers.flink.memory import FLINK, MANAGED, PROCESS, TASK_HEAP, Memory, divide, segment_size
 from bpsim.tiers.flink.options import CHECKPOINTING, DEBLOAT, MEMORY, NETWORK, Reading, remarks
 from bpsim.tiers.flink.restart import RestartStrategy, restart_strategy
 from bpsim.tiers.flink.values import LARGEST_INT, FlinkError, Version, version_of
@@ -109,8 +109,7 @@ class _Resolution:
     def __init__(self, version: Version, options: dict[str, str], strict: bool) -> None:
         self.version = version
         notes = list(remarks(version, options))
-        sizes_set = any(Reading(version, options).is_set(key) for key in (PROCESS, FLINK, TASK_HEAP))
-        if not strict and not sizes_set:
+        if not strict and not has_memory_size(version, options):
             options = {**options, PROCESS: SHIPPED_SIZE}
         self.read = Reading(version, options, notes=notes)
 
@@ -153,7 +152,7 @@ class _Resolution:
             return segment_size(self.read)
         except FlinkError as error:
             self.read.fail(error, error.key)
-            return 0
+            return 32 * 1024
 
     def _memory(self) -> Memory | None:
         try:
@@ -205,6 +204,12 @@ class _Resolution:
         for name, wrong in _impossible_checkpoints(found):
             read.refuse(f"{CHECKPOINTING}.{name}", wrong)
         return found
+
+
+def has_memory_size(version: Version, options: Mapping[str, str]) -> bool:
+    """Whether there is a size from which Flink can derive the others."""
+    read = Reading(version, options)
+    return read.is_set(PROCESS) or read.is_set(FLINK) or (read.is_set(TASK_HEAP) and read.is_set(MANAGED))
 
 
 def _impossible(found: Debloating) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from bpsim.distributions import Distribution
 from bpsim.faults import Conditions
@@ -18,18 +18,23 @@ from bpsim.spec import Misfits, Spec
 from bpsim.tiers.flink.conf import BadConf, FlinkConf
 from bpsim.tiers.flink.graph import OperatorSpec, task_seconds, tasks
 from bpsim.tiers.flink.placement import shares
-from bpsim.tiers.flink.values import FlinkError, as_text, in_words
+from bpsim.tiers.flink.values import FlinkError, as_text, in_words, shown, version_of
 from bpsim.units import BytesPerSecond, Seconds
 
 
 def _one_piece(value: Any) -> Any:
-    if isinstance(value, dict | list) or value is None:
+    if isinstance(value, dict | list):
         raise ValueError("a text, number or boolean is needed; keys are written in one piece: taskmanager.memory.process.size")
     return as_text(value)
 
 
-Options = dict[str, Annotated[str, BeforeValidator(_one_piece, json_schema_input_type=str | int | float | bool)]]
-"""Flink's options: key and text. Numbers and booleans of YAML become the text that Flink would see."""
+def _set(options: Any) -> Any:
+    return {key: text for key, text in options.items() if text is not None} if isinstance(options, dict) else options
+
+
+Text = Annotated[str, BeforeValidator(_one_piece, json_schema_input_type=str | int | float | bool | None)]
+Options = Annotated[dict[str, Text], BeforeValidator(_set)]
+"""Flink's options: key and text. Numbers and booleans of YAML become the text that Flink would see; null is not set."""
 
 
 class FlinkSpec(Spec):
@@ -48,6 +53,11 @@ class FlinkSpec(Spec):
         default=None, description="how fast a subtask writes its state and in-flight data in a checkpoint; none: in no time"
     )
     recovery: Seconds = Field(default=0.0, description="time to deploy and restore a job that failed, after its restart delay")
+
+    @field_validator("version")
+    @classmethod
+    def _is_known(cls, version: str) -> str:
+        return shown(version_of(version))
 
     @model_validator(mode="after")
     def _one_form(self) -> FlinkSpec:

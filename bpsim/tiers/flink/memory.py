@@ -65,7 +65,7 @@ class _Division:
             elif is_set(PROCESS):
                 self._from_process()
             else:
-                raise _nothing_set()
+                raise nothing_set()
         except FlinkError as error:
             if error.java != "IllegalConfigurationException":
                 raise
@@ -284,7 +284,8 @@ def _with_key(error: FlinkError, cause: FlinkError) -> FlinkError:
     return error
 
 
-def _nothing_set() -> FlinkError:
+def nothing_set() -> FlinkError:
+    """What Flink says of a configuration without any size."""
     flink, process = (f"(Key: '{key}' , default: null (fallback keys: []))" for key in (FLINK, PROCESS))
     return FlinkError(
         f"Either required fine-grained memory ({TASK_HEAP} and {MANAGED}), or Total Flink Memory size {flink}, "
