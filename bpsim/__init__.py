@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from bpsim.result import Fate, Outcome, Result, Work
     from bpsim.scenario import Scenario
     from bpsim.scenario_file import ScenarioFile, load
+    from bpsim.sweeps import Sweep, sweep
 
 __all__ = [
     "Comparison",
@@ -23,6 +24,7 @@ __all__ = [
     "Scenario",
     "ScenarioFile",
     "Simulation",
+    "Sweep",
     "Work",
     "compare",
     "ledger",
@@ -30,6 +32,7 @@ __all__ = [
     "run",
     "run_variants",
     "summary",
+    "sweep",
     "timeseries",
 ]
 
@@ -42,6 +45,7 @@ _HOMES = {
     "result": ("Fate", "Outcome", "Result", "Work"),
     "scenario": ("Scenario",),
     "scenario_file": ("ScenarioFile", "load"),
+    "sweeps": ("Sweep", "sweep"),
 }
 
 

@@ -71,9 +71,9 @@ def _at_commas(text: str) -> list[str]:
     return parts
 
 
-def assignment(path: str, value: Any) -> str:
-    """`path=value` as it would be written with `--set`."""
-    return f"{path}={value if isinstance(value, str) else json.dumps(value)}"
+def written(value: Any) -> str:
+    """A Python value as it would be written with `--set`."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def changed(

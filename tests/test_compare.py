@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from math import inf, isnan, nan
 from pathlib import Path
 
@@ -19,12 +17,7 @@ from bpsim.metrics.headlines import headline
 from bpsim.paired import Difference, paired, share_interval, together
 from tests.files import TINY
 from tests.pipelines import exponential, poisson, station
-
-ROOT = Path(__file__).parents[1]
-
-
-def command(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "bpsim", *map(str, words)], cwd=cwd, capture_output=True, text=True)
+from tests.typed import typed
 
 
 @pytest.fixture(scope="module")
@@ -175,15 +168,15 @@ def test_the_interval_of_a_share_is_wilsons() -> None:
 
 
 def test_the_command_says_shows_and_saves(tiny: Path, tmp_path: Path) -> None:
-    ran = command("compare", tiny, tiny, "--seeds", 2, "--variant", "tiny.naive", "--variant", "tiny.naive#2", cwd=tmp_path)
-    assert ran.returncode == 0, ran.stderr
-    assert "tiny.naive#2 and tiny.naive are the same to the last digit in all 2 seeds." in ran.stdout
+    ran = typed("compare", tiny, tiny, "--seeds", 2, "--variant", "tiny.naive", "--variant", "tiny.naive#2", cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    assert "tiny.naive#2 and tiny.naive are the same to the last digit in all 2 seeds." in ran.out
     folder = tmp_path / "out" / "tiny_compare"
     names = {"comparison.json", "differences.csv", "runs.parquet", "differences.png", "differences.svg", "manifest.json"}
     assert {path.name for path in folder.iterdir()} == names | {"scenario_1.yaml", "scenario_2.yaml", "runs.journal"}
     assert (pd.read_csv(folder / "differences.csv").difference.dropna() == 0).all()
-    ran = command("compare", tiny, "--seeds", 2, "--json", "--metric", "amplification", "--out", "j", cwd=tmp_path)
-    document = json.loads(ran.stdout)
+    ran = typed("compare", tiny, "--seeds", 2, "--json", "--metric", "amplification", "--jobs", 1, "--out", "j", cwd=tmp_path)
+    document = json.loads(ran.out)
     assert document["schema_version"] == 1
     assert [row["metric"] for row in document["differences"]] == ["amplification"]
     assert document == json.loads((tmp_path / "j" / "comparison.json").read_text())
@@ -204,8 +197,7 @@ def test_the_command_says_shows_and_saves(tiny: Path, tmp_path: Path) -> None:
 def test_what_cannot_be_asked_is_said_in_a_line(
     arguments: tuple[str, ...], code: int, said: str, tiny: Path, tmp_path: Path
 ) -> None:
-    ran = command("compare", tiny, *arguments, cwd=tmp_path)
-    assert ran.returncode == code, ran.stderr
-    assert said in ran.stderr
-    assert "Traceback" not in ran.stderr
+    ran = typed("compare", tiny, *arguments, cwd=tmp_path)
+    assert ran.code == code, ran.err
+    assert said in ran.err
     assert list(tmp_path.iterdir()) == []

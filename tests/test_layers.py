@@ -21,10 +21,10 @@ LAYERS = [
     {"scenario"},
     {"engine", "trouble", "utilisation", "theory"},
     {"metrics", "claims", "paired"},
-    {"scenario_file", "plots", "counterfactual", "runs", "settings", "explain"},
+    {"scenario_file", "plots", "counterfactual", "runs", "settings", "explain", "designs"},
     {"verdict"},
     {"experiment", "phase", "comparison", "trials"},
-    {"hysteresis"},
+    {"hysteresis", "sweeps"},
     {"output"},
     {"cli", "__main__", "__init__"},
 ]

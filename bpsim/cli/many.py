@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -108,14 +108,16 @@ def check_variant(name: str, names: list[str], option: str = "--variant") -> Non
 def making(common: Common, of: str) -> Iterator[Making]:
     """Where the runs of `of` are made and kept, with a progress bar. Whatever stops them becomes one line that says what
     is kept."""
+    place = _place(common)
+    missing = [folder for folder in common.journal.resolve().parents if not folder.exists()]  # innermost first
     journal = _journal(common, f"{of}, model {code_fingerprint()}")
     with journal, progress() as on_progress:
         try:
-            yield Making(_place(common), journal, on_progress)
+            yield Making(place, journal, on_progress)
         except (RunFailed, PlaceFailed) as error:
-            _stopped(common, journal, str(error), Exit.ABORTED)
+            _stopped(common, journal, missing, str(error), Exit.ABORTED)
         except (KeyboardInterrupt, SystemExit):
-            _stopped(common, journal, "interrupted", Exit.INTERRUPTED)
+            _stopped(common, journal, missing, "interrupted", Exit.INTERRUPTED)
 
 
 def _place(common: Common) -> Place:
@@ -138,14 +140,18 @@ def _journal(common: Common, of: str) -> Journal:
     except (JournalInUse, OSError) as error:
         fail(str(error), Exit.ABORTED)
     if journal.dropped:
-        say(f"warning: {journal.dropped} torn lines of {path} are dropped; their runs are made again", sys.stderr)
+        lines = "1 torn line" if journal.dropped == 1 else f"{journal.dropped} torn lines"
+        say(f"warning: {lines} of {path} dropped, to be run again", sys.stderr)
     return journal
 
 
-def _stopped(common: Common, journal: Journal, why: str, code: Exit) -> NoReturn:
+def _stopped(common: Common, journal: Journal, missing: list[Path], why: str, code: Exit) -> NoReturn:
     if journal.rows:
         fail(f"{why}; {len(journal.rows):,} runs are kept, and the same command with --resume goes on", code)
     common.journal.unlink(missing_ok=True)
+    for folder in missing:
+        with suppress(OSError):
+            folder.rmdir()
     fail(f"{why}; nothing was written", code)
 
 
