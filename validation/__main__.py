@@ -10,13 +10,22 @@ from typing import Any
 
 import typer
 
-from validation import laws, metastable, policies
+from validation import api_runs, laws, metastable, policies, postgres
 from validation.rows import Effort, Row
 
 HERE = Path(__file__).parent
 DOCUMENT = HERE.parent / "docs" / "validation.md"
 PUBLISHED: dict[str, dict[str, Any]] = {
     entry["id"]: entry for entry in json.loads((HERE / "data" / "published.json").read_text(encoding="utf-8"))
+}
+ON_TWO_CORES = "run on a 2-core machine for this project"
+PUBLISHED["api-measured"] = {
+    "claim": "A real API under overload: its queue bounded or not, its clients patient or not, five times slower for 20 s",
+    "source_url": f"https://fastapi.tiangolo.com (FastAPI and uvicorn, {ON_TWO_CORES})",
+}
+PUBLISHED["postgres-measured"] = {
+    "claim": "A real database: what a batch costs by its rows, and ten seconds of a table lock",
+    "source_url": f"https://www.postgresql.org (PostgreSQL 15, {ON_TWO_CORES})",
 }
 COMPARISONS: dict[str, Callable[..., list[Row]]] = {
     "hotos25-running-example": metastable.running_example,
@@ -44,6 +53,8 @@ COMPARISONS: dict[str, Callable[..., list[Row]]] = {
     "flink-bdp": laws.bandwidth_delay,
     "flink-buffer-size-ema-vectors": laws.buffer_size_ema,
     "flink-buffer-debloater-vectors": laws.buffer_debloater,
+    "api-measured": api_runs.measured,
+    "postgres-measured": postgres.measured,
     "msf-model": laws.timeout_behind_a_queue,
 }
 """By the entry of published.json. A comparison that asks for more than the effort gets the entry."""

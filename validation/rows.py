@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any
+
+import numpy as np
 
 from bpsim.engine import run
 from bpsim.result import Outcome, Result
@@ -76,6 +78,20 @@ def proportion(claim: str, published: tuple[int, int], hits: list[bool]) -> Row:
     )
 
 
+def within_noise(claim: str, measured: Sequence[float], seeds: Sequence[Sequence[float]], comparisons: int) -> Row:
+    """Figures of one real run, each inside the interval in which one more of the simulated runs would fall: Student's t, 95 %
+    for all `comparisons` that are made of that run together (Bonferroni)."""
+    from scipy.stats import t
+
+    simulated = np.asarray(seeds)
+    n = len(simulated)
+    reach = t.ppf(1 - 0.05 / (2 * comparisons), n - 1) * simulated.std(axis=0, ddof=1) * sqrt(1 + 1 / n)
+    mean = simulated.mean(axis=0)
+    holds = bool((np.abs(np.asarray(measured) - mean) <= reach + 1e-9).all())
+    published, found, width = (" / ".join(f"{value:.4g}" for value in values) for values in (measured, mean, reach))
+    return Row(claim, published, found, f"± {width} (one more run beside {n} seeds)", holds)
+
+
 def station(client: dict[str, Any], api: dict[str, Any], duration: float, faults: Iterable[dict[str, Any]] = ()) -> Scenario:
     """A client and an API."""
     tree = {"question": "?", "duration": duration, "client": client, "api": {"reject_time": 0.001} | api}
@@ -111,5 +127,5 @@ def amplification(result: Result, begin: float, end: float) -> float:
 
 __all__ = [
     "Effort", "Row", "always", "amplification", "between", "exact", "goodput", "near", "offered", "proportion", "run",
-    "station", "success_share",
+    "station", "success_share", "within_noise",
 ]  # fmt: skip
