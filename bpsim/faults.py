@@ -35,6 +35,8 @@ class Conditions:
     """Share of the requests handled that end in an error."""
     load: float = 1.0
     """Factor on the client's arrival rate."""
+    work: float = 1.0
+    """Factor on the work of every request that begins."""
 
 
 class _Fault(Spec):
@@ -98,6 +100,18 @@ class Slowdown(_Fault):
         elif self.ramp_down and self.lasts - elapsed <= self.ramp_down * (1 + 1e-9):
             share = (int((self.lasts - elapsed) / self.ramp_down * STEPS - 1e-6) + 0.5) / STEPS
         return replace(now, speed=now.speed / (1 + (self.factor - 1) * share))
+
+
+class SlowRequests(_Fault):
+    """Every request that the API begins meanwhile takes `factor` times as long, to its end (a bad query plan, a slow callee);
+    those under way are not touched. A `slowdown` changes the speed of everything at once."""
+
+    kind: Literal["slow_requests"] = "slow_requests"
+    target: Literal["api"] = "api"
+    factor: float = Field(gt=0, le=1e6)
+
+    def change(self, now: Conditions, elapsed: float) -> Conditions:
+        return replace(now, work=now.work * self.factor)
 
 
 class ColdCache(_Fault):
@@ -222,7 +236,19 @@ class Spike(_Fault):
 
 
 Fault = Annotated[
-    Slowdown | ColdCache | Stall | Outage | Crash | Partition | Loss | Errors | Lock | DiskFull | Rebalance | Spike,
+    Slowdown
+    | SlowRequests
+    | ColdCache
+    | Stall
+    | Outage
+    | Crash
+    | Partition
+    | Loss
+    | Errors
+    | Lock
+    | DiskFull
+    | Rebalance
+    | Spike,
     Field(discriminator="kind"),
 ]
 """Every fault."""

@@ -36,7 +36,8 @@ def capacities(scenario: Scenario, now: float | None = None) -> dict[str, float]
 
 
 def _speed(scenario: Scenario, tier: str, now: float) -> float:
-    return conditions(scenario.faults, tier, now).speed
+    folded = conditions(scenario.faults, tier, now)
+    return folded.speed / folded.work
 
 
 def _seconds_per_record(scenario: Scenario, speed: Callable[[str], float]) -> dict[str, float]:

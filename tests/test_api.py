@@ -12,9 +12,25 @@ from bpsim import metrics
 from bpsim.admission import LagAdmission
 from bpsim.engine import run
 from bpsim.result import Outcome, Result, Work
+from bpsim.scenario import Scenario
+from bpsim.utilisation import predicted
 from tests.pipelines import poisson, station
 
 ONE_BY_ONE = {"batch": {"records": 1}, "linger": 0.0, "max_in_flight": 100}
+
+
+def test_slow_requests_are_slow_to_their_end_and_others_are_not_touched() -> None:
+    """One every second, half a second each; four times as long when it begins between 1.2 s and 3.2 s."""
+    slow = {"kind": "slow_requests", "at": 1.2, "lasts": 2.0, "factor": 4.0}
+    result = run(station({"kind": "deterministic", "rate": 1}, 0.5, 7.5, workers=10, faults=[slow]))
+    attempts = result.tables["attempts"]
+    took = (attempts["ended_s"] - attempts["started_s"])[:6]
+    assert list(took) == pytest.approx([0.5, 2.0, 2.0, 0.5, 0.5, 0.5], abs=1e-6)
+    assert [round(load.capacity_per_s) for load in predicted(with_fault(slow))] == [20, 5, 20]
+
+
+def with_fault(fault: dict[str, Any]) -> Scenario:
+    return station(poisson(1), 0.5, 7.5, workers=10, faults=[fault])
 
 
 def burst(requests: int, over: float = 1e-3) -> dict[str, Any]:

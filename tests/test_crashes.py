@@ -160,6 +160,7 @@ def test_a_partition_before_the_api_swallows_requests_and_one_before_the_broker_
 
 EVERY_FAULT = [
     {"kind": "slowdown", "factor": 5.0, "target": "flink"},
+    {"kind": "slow_requests", "factor": 5.0},
     {"kind": "cold_cache", "factor": 5.0, "target": "api"},
     *({"kind": "stall", "target": target} for target in ("api", "broker", "consumer", "flink", "writer")),
     *({"kind": "outage", "target": target} for target in ("api", "broker", "consumer", "flink", "writer")),

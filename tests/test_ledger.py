@@ -24,11 +24,13 @@ PLACES = st.sampled_from([1, 2, 5, 50, 10**6])
 SERVING = ("api", "broker", "consumer", "flink", "writer")
 KINDS = dict.fromkeys(("slowdown", "stall", "outage", "cold_cache"), SERVING) | {
     "crash": ("api", "broker", "consumer", "writer"), "partition": ("api", "broker", "consumer", "writer"),
-    "loss": ("api",), "errors": ("api",), "lock": ("writer",), "disk_full": ("broker",), "rebalance": ("consumer",),
+    "slow_requests": ("api",), "loss": ("api",), "errors": ("api",),
+    "lock": ("writer",), "disk_full": ("broker",), "rebalance": ("consumer",),
 }  # fmt: skip
 OPTIONS = {
     "slowdown": [{"factor": 0.5}, {"factor": 7.0}, {"factor": 4.0, "ramp_up": 0.1, "ramp_down": 0.1}],
     "cold_cache": [{"factor": 5.0}],
+    "slow_requests": [{"factor": 0.5}, {"factor": 7.0}],
     "loss": [{"share": 0.3}, {"share": 1.0}],
     "errors": [{"share": 0.3}],
 }

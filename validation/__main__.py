@@ -111,8 +111,22 @@ def document(found: dict[str, list[Row]], effort: Effort) -> Iterator[str]:
         yield f"| {PUBLISHED[name]['claim']} (`{name}`) | {why} |"
 
 
+def written(text: str) -> dict[str, list[Row]]:
+    """The rows that docs/validation.md already has, by entry."""
+    found: dict[str, list[Row]] = {}
+    rows: list[Row] = []
+    for line in text.partition("## Not compared")[0].splitlines():
+        if line.startswith("`") and "` · " in line:
+            rows = found[line[1 : line.index("` · ")]] = []
+        elif line.startswith("| ") and not line.startswith("| | "):
+            *cells, verdict = (cell.replace("\\|", "|") for cell in line.strip("| ").split(" | "))
+            rows.append(Row(*cells, holds=verdict == "holds"))
+    return found
+
+
 def main(full: bool = False, write: bool = False, only: str = "", jobs: int = 2) -> None:
-    """Hold bpsim against what others published; --full uses every seed, --write renews docs/validation.md."""
+    """Hold bpsim against what others published; --full uses every seed, --write renews docs/validation.md, or with --only
+    one section of it."""
     effort = Effort(full, jobs)
     found = {}
     for name in [only] if only else COMPARISONS:
@@ -122,7 +136,9 @@ def main(full: bool = False, write: bool = False, only: str = "", jobs: int = 2)
                 f"{'holds  ' if row.holds else 'DIFFERS'} {name}: {row.claim}: {row.published} / {row.found} ({row.tolerance})"
             )
     if write:
-        DOCUMENT.write_text("\n".join(document(found, effort)) + "\n", encoding="utf-8")
+        known = written(DOCUMENT.read_text(encoding="utf-8")) if only else {}
+        rows_of = {name: rows for name in COMPARISONS if (rows := found.get(name) or known.get(name))}
+        DOCUMENT.write_text("\n".join(document(rows_of, effort)) + "\n", encoding="utf-8")
     raise typer.Exit(0 if all(row.holds for rows in found.values() for row in rows) else 1)
 
 

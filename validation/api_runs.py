@@ -43,7 +43,7 @@ def scenario(params: dict[str, Any]) -> Scenario:
         "expired": "skip" if policy["drop"] else "serve",
     }
     slow = {
-        "kind": "slowdown", "target": "api", "factor": trigger["slow_factor"],
+        "kind": "slow_requests", "factor": trigger["slow_factor"],
         "at": trigger["start"], "lasts": trigger["end"] - trigger["start"],
     }  # fmt: skip
     return station(client, api, params["duration"], [slow])

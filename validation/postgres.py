@@ -37,7 +37,7 @@ def inserts(result: Result) -> dict[str, Any]:
 
 def cost(fit: dict[str, Any], rows: int) -> float:
     """Milliseconds that a full insert of so many rows takes here, with the fitted a and b."""
-    enough = {"kind": "deterministic", "rate": 50.0 * rows / 0.1}
+    enough = {"kind": "deterministic", "rate": 5.0 * rows / 0.1}
     per_insert, per_row = fit["per_commit_ms"] / 1000, fit["per_row_ms"] / 1000
     result = run(writer(enough, 0.1, batch_rows=rows, batch_interval=10.0, per_insert=per_insert, per_row=per_row))
     found = inserts(result)

@@ -88,6 +88,8 @@ class Api:
         self._places = spec.queue.in_records(self.client.spec.record_size)
         self._lets_wait = spec.on_full == "block"
         self._contention = spec.contention
+        self._uneven = spec.contention > 0
+        """Whether a request's work is more, or less, than its demand."""
         self._skips = spec.expired == "skip"
         self._cancels = spec.cancellation == "propagated"
         self._doubtful = self._skips
@@ -182,8 +184,8 @@ class Api:
         draws = self._demand.layers[client.number[attempt] & 15]
         values = draws.values
         work = values[row] if row < len(values) else draws.upto(row + 1)[row]
-        if self._contention:
-            work += to_grid(self._contention * (self.busy - 1))
+        if self._uneven:
+            work = to_grid(work * self._conditions.work + self._contention * (self.busy - 1))
         servers = self.servers
         if servers.speed == 1.0:
             heappush(servers.ongoing, (now + work, attempt))
@@ -306,6 +308,7 @@ class Api:
         """Work at another speed, fail more often, or refuse connections."""
         self._conditions = now
         self._doubtful = self._skips or now.errors > 0
+        self._uneven = self._contention > 0 or now.work != 1.0
         self._adapt()
 
     def _adapt(self) -> None:
