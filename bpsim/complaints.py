@@ -13,6 +13,7 @@ from bpsim.spec import Misfits
 
 PLAIN = {
     "int_parsing": "a whole number is needed",
+    "int_parsing_size": "a whole number is needed",
     "int_type": "a whole number is needed",
     "int_from_float": "a whole number is needed",
     "float_parsing": "a number is needed",

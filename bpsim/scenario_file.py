@@ -60,12 +60,13 @@ def load(path: Path | str, sets: Sequence[str] = ()) -> ScenarioFile:
     return _read(read_document(path), sets)
 
 
-def loads(text: str, sets: Sequence[str] = (), file: str = "scenario.yaml") -> ScenarioFile:
-    """What `load` does, from the text of a file; problems call it `file`."""
-    return _read(parse_document(text, file), sets)
+def loads(text: str, sets: Sequence[str] = (), file: str = "scenario.yaml", only: str | None = None) -> ScenarioFile:
+    """What `load` does, from the text of a file, which problems call `file`. With `only` that variant alone is built, so `sets`
+    need not suit the others."""
+    return _read(parse_document(text, file), sets, only)
 
 
-def _read(document: Document, sets: Sequence[str]) -> ScenarioFile:
+def _read(document: Document, sets: Sequence[str], only: str | None = None) -> ScenarioFile:
     problems = list(document.problems)
     for assignment in sets:
         try:
@@ -77,6 +78,8 @@ def _read(document: Document, sets: Sequence[str]) -> ScenarioFile:
     base = _validate(base_tree, document, (), problems) if "base" in variants else None
     built = {}
     for name, change in variants.items():
+        if only in variants and name != only:
+            continue
         tree = _set_again(merged(deepcopy(base_tree), change), document)
         built[name] = base if name == "base" else _validate(tree, document, ("variants", name), problems)
     claims = _claims(document, tuple(variants), problems)

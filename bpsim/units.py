@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
-from math import isfinite
+from math import isclose, isfinite
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PlainSerializer, ValidationInfo, WithJsonSchema
@@ -89,6 +89,19 @@ PerSecond = Annotated[float, *_quantity("rate", "/s"), Field(gt=0)]
 """A rate per second, above 0."""
 BytesPerSecond = Annotated[float, *_quantity("throughput", "B/s"), Field(gt=0)]
 """A throughput in bytes per second, above 0."""
+
+
+def written(value: float, kind: str) -> str:
+    """`value` (SI) as an author would write it, in few letters and to the last digit but the 12th: 0.005 -> '5 ms',
+    33554432 -> '32 MiB'."""
+    space = "" if kind == "rate" else " "
+    if value == 0:
+        return {"duration": "0 s", "size": "0 B", "rate": "0/s", "throughput": "0 B/s"}[kind]
+    units = {unit: factor for unit, factor in KINDS[kind].items() if unit != "µs" and abs(value) >= factor}
+    texts = [f"{value / factor:.6g}{space}{unit}" for unit, factor in units.items()]
+    exact = [text for text in texts if "e+" not in text and isclose(parse(text, kind), value, rel_tol=1e-12)]
+    si = {"duration": "s", "size": "B", "rate": "/s", "throughput": "B/s"}[kind]
+    return min(exact, key=len, default=f"{value!r}{space}{si}")
 
 
 Steps = tuple[tuple[float, str, float], ...]
