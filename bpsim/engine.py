@@ -215,6 +215,11 @@ class Simulation:
         """Events processed so far, in the lane and in SimPy's calendar."""
         return self.front.events + self.clock.events
 
+    @property
+    def rows(self) -> int:
+        """Attempts and records so far: what the tables, and their memory, grow with."""
+        return self.client.count + (len(self.producer.attempt) if self.producer is not None else 0)
+
     def advance(self, until: float) -> None:
         """Simulate up to `until` (at most the scenario's duration)."""
         until = min(to_grid(until), self.duration)

@@ -131,14 +131,15 @@ class Reading:
         else:
             fill = self.series[f"{tier}.fill"]
             if self.unbounded(tier):
-                fill = self.series[f"{tier}.waiting"] / max(self._patience_records, 1.0)
+                fill = self.series[f"{tier}.waiting"] / max(self.patience_records, 1.0)
             if tier in ("api", "producer") and isfinite(self.heap):
                 fill = np.fmax(fill, self.series[f"{tier}.bytes"] / self.heap)
             pressure = np.fmax(fill, self.series[f"{tier}.blocked_share"])
         return np.asarray(np.clip(pressure, 0, 1))
 
     @property
-    def _patience_records(self) -> float:
+    def patience_records(self) -> float:
+        """What arrives within the client's timeout (1 s without one)."""
         return self.summary["offered_per_s"] * (self.timeout if isfinite(self.timeout) else 1.0)
 
     def held_bytes(self, until: float) -> tuple[Column, dict[str, Column]]:
