@@ -94,7 +94,7 @@ def resolved(experiment: Experiment) -> str:
     """The scenario file with every default written out; running it gives the same results."""
     names = list(experiment.file.variants)
     if names == ["base"]:
-        tree = experiment.file.base.model_dump(mode="json", exclude_none=True)
+        tree = _tree(experiment.file.base)
     else:
         variants = {name: scenario.model_dump(mode="json") for name, scenario in experiment.file.variants.items()}
         tree = dict(variants[names[0]])
@@ -106,7 +106,20 @@ def resolved(experiment: Experiment) -> str:
         tree["expect"] = [
             claim.text if claim.share == 1 else {"claim": claim.text, "share": claim.share} for claim in experiment.file.expect
         ]
-    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120)
+    return _as_yaml(tree)
+
+
+def resolved_scenario(scenario: Scenario) -> str:
+    """One scenario as a file, with every default written out; running it gives the same results."""
+    return _as_yaml(_tree(scenario))
+
+
+def _tree(scenario: Scenario) -> dict[str, Any]:
+    return scenario.model_dump(mode="json", exclude_none=True)
+
+
+def _as_yaml(tree: dict[str, Any]) -> str:
+    return str(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120))
 
 
 def _with_gaps(part: Any, base: Any) -> Any:

@@ -9,7 +9,7 @@ import bpsim
 
 ROOT = Path(bpsim.__file__).parent
 LAYERS = [
-    {"units", "streams", "folder"},
+    {"units", "streams", "folder", "shipped"},
     {"spec", "document"},
     {"result"},
     {"rolling"},
@@ -19,13 +19,14 @@ LAYERS = [
     {"kernel"},
     {"tiers"},
     {"scenario"},
-    {"engine", "trouble", "utilisation", "theory"},
+    {"engine", "trouble", "allowance", "utilisation", "theory"},
     {"metrics", "claims", "paired"},
-    {"scenario_file", "plots", "counterfactual", "runs", "settings", "explain", "designs"},
+    {"scenario_file", "plots", "counterfactual", "runs", "settings", "explain", "designs", "knobs"},
     {"verdict"},
     {"experiment", "phase", "comparison", "trials"},
     {"hysteresis", "sweeps"},
     {"output"},
+    {"dashboard"},
     {"cli", "__main__", "__init__"},
 ]
 """From the bottom up; a module may import from its own layer and from those below."""

@@ -12,19 +12,11 @@ from bpsim import metrics
 from bpsim.experiment import Experiment, run_variants
 from bpsim.output import summary_document
 from bpsim.scenario_file import load
+from bpsim.shipped import SMALLER
 
 FOLDER = Path(__file__).parents[1] / "scenarios"
 SHIPPED = sorted(FOLDER.glob("*.yaml"))
-CHEAP = {
-    "death_spiral": (
-        "client.arrivals.rate=100/s", "api.workers=8", "api.service.mean=62.5 ms", "variants.fail_fast.api.queue.records=30",
-    ),
-    "fail_fast_429": (
-        "client.arrivals.rate=200/s", "broker.throughput=512 kB/s", "broker.ack_latency=31.25 ms",
-        "variants.fail_fast.producer.buffer.records=120", "variants.block.producer.buffer.bytes=800 kB",
-        "variants.fail_fast_too_deep.producer.buffer.bytes=800 kB",
-    ),
-}  # fmt: skip
+CHEAP = SMALLER
 """A smaller system of the same utilisation where a full one costs minutes over many seeds."""
 CONTROLS = {
     "death_spiral": ("faults.0.factor=1.1", "naive.after_goodput_per_s > 0.99 * naive.after_offered_per_s"),

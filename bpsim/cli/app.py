@@ -184,6 +184,25 @@ def init(path: Annotated[Path, typer.Argument(help="File to create.")] = Path("s
     init_command(path)
 
 
+@app.command()
+def dashboard(
+    port: Annotated[int, typer.Option(min=1, max=65535, metavar="N", help="Port to serve at.")] = 8501,
+    address: Annotated[str, typer.Option(metavar="HOST", help="Address to serve at; 0.0.0.0 is for everybody.")] = "localhost",
+    browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+) -> None:
+    """See a pipeline, break it, understand it, in a browser.
+
+    Everything stays on this machine.
+    """
+    from importlib.util import find_spec
+
+    if find_spec("streamlit") is None:
+        fail("the dashboard needs Streamlit: pip install 'bpsim[dashboard]'", Exit.ABORTED)
+    from bpsim.dashboard.serve import serve
+
+    raise typer.Exit(serve(port, address, browser))
+
+
 PLAIN = str.maketrans(
     {"·": "*", "…": "...", "→": "->", "≥": ">=", "≤": "<=", "²": "^2", "ⁿ": "^n", "λ": "lambda", "—": "-", "±": "+/-", "×": "x"}
 )

@@ -10,16 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
+from bpsim import shipped
 from bpsim.cli.app import Exit, fail, say
 from bpsim.scenario_file import ScenarioFile, json_schema, load
 
 SCHEMA_FILE = "bpsim.schema.json"
-
-
-def shipped() -> Path:
-    """The folder of shipped scenarios: inside the installed package, or beside it in a checkout."""
-    inside = Path(__file__).parents[1] / "scenarios"
-    return inside if inside.is_dir() else Path(__file__).parents[2] / "scenarios"
 
 
 def find(path: Path) -> Path:
@@ -27,7 +22,7 @@ def find(path: Path) -> Path:
     if path.exists():
         return path
     name = path.name if path.suffix == ".yaml" else f"{path.name}.yaml"
-    there = shipped() / name
+    there = shipped.folder() / name
     return there if there.exists() and path.parent in (Path("."), Path("scenarios")) else path
 
 
@@ -70,7 +65,7 @@ def list_command() -> None:
     from bpsim.throttle import Throttle
 
     say("Scenarios (bpsim run NAME)")
-    for file in sorted(shipped().glob("*.yaml")):
+    for file in sorted(shipped.folder().glob("*.yaml")):
         say(f"  {file.stem:<22} {_question(file)}")
     say("\nTiers, from the user to the database")
     for tier in TIERS:

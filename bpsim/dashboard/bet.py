@@ -1,0 +1,61 @@
+"""Bet before you see: a prediction is stored first, then shown beside what happened."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from bpsim.dashboard.desk import Desk
+from bpsim.dashboard.view import View
+from bpsim.dashboard.words import TIER_NAMES, plain
+
+NOBODY = "nobody"
+ENDS = {"well": "all is well in the end", "badly": "it is still down"}
+WELL = ("healthy", "recovered", "degraded")
+
+
+def settled(desk: Desk, view: View) -> bool:
+    """Whether `view` may be seen: nobody wants to bet, or the bet is placed."""
+    betting = st.toggle("Bet before you see", key="betting", help="predict first; those who do remember more")
+    if not betting or view.key in desk.bets:
+        return True
+    with st.form(f"bet-{view.key}"):
+        st.markdown("**What will happen?** Your answer stays with you.")
+        first = st.radio(
+            "Who is under lasting pressure first?", [*view.tiers, NOBODY], key="bet-first", horizontal=True, index=None,
+            format_func=lambda tier: TIER_NAMES.get(tier, tier),
+        )  # fmt: skip
+        end = st.radio("How does it end?", list(ENDS), key="bet-end", horizontal=True, index=None, format_func=ENDS.__getitem__)
+        why = st.text_input("Why?", max_chars=300, key="bet-why", placeholder="because …")
+        left, right = st.columns(2)
+        placed = left.form_submit_button("Place the bet and reveal", type="primary")
+        skipped = right.form_submit_button("Skip")
+    if skipped:
+        desk.bets[view.key] = {}
+        st.rerun()
+    if placed and (first is None or end is None):
+        st.warning("Two answers are needed: who, and how it ends.")
+    elif placed:
+        desk.bets[view.key] = {"first": str(first), "end": str(end), "why": why or ""}
+        st.rerun()
+    return False
+
+
+def reveal(place: Any, desk: Desk, view: View) -> None:
+    """The bet beside what happened."""
+    bet = desk.bets.get(view.key)
+    if not bet or view.verdict is None or not st.session_state.get("betting"):
+        return
+    first = min(view.onsets, key=view.onsets.__getitem__, default=NOBODY)
+    end = "well" if view.verdict.state in WELL else "badly"
+    with place.container(border=True):
+        st.markdown("**Your bet**")
+        for what, said, was in (
+            ("first under pressure", TIER_NAMES.get(bet["first"], bet["first"]), TIER_NAMES.get(first, first)),
+            ("in the end", ENDS[bet["end"]], ENDS[end]),
+        ):
+            sign = "✓ right" if said == was else "✗ otherwise"
+            st.markdown(f"{what}: you said **{said}**, it was **{was}** ({sign})")
+        if bet["why"]:
+            st.caption(f"You thought: {plain(bet['why'])}")

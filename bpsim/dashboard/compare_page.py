@@ -1,0 +1,84 @@
+"""The tray: up to four settings on the same arrivals, side by side, and how sure the differences are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+import streamlit as st
+
+from bpsim.dashboard.charts import overlay
+from bpsim.dashboard.desk import Desk, Order, variants_of
+from bpsim.dashboard.runs_page import judge, obtain
+from bpsim.dashboard.view import View
+from bpsim.dashboard.words import plain
+from bpsim.metrics import METRICS
+from bpsim.plots.style import count, percent, seconds
+
+MOST = 4
+LETTERS = "ABCD"
+ROWS = {
+    "success_share": percent, "after_goodput_per_s": lambda x: f"{x:,.1f}", "amplification": lambda x: f"{x:.2f}",
+    "latency_final_s_p99": seconds, "recovery_time_s": seconds, "wasted_share": percent, "delivered": count,
+    "duplicates": count, "evicted": count, "acked_then_lost": count,
+}  # fmt: skip
+SEEN = (("goodput_per_s", "answered in time, per second", False), ("latency_final_s_p99", "p99 to the outcome, s", True))
+
+
+def show(desk: Desk) -> None:
+    """Draw the page."""
+    _tray(desk)
+    orders = [replace(order, seed=desk.order.seed) for order in desk.tray]
+    views = [obtain(desk, order, f"{letter}: {order.variant}") for letter, order in zip(LETTERS, orders, strict=False)]
+    found = [judge(view) for view in views if view is not None]
+    if len(found) < 2 or len(found) < len(orders):
+        st.info("Two settings make a comparison: put some into the tray.")
+        return
+    _table(found)
+    for metric, unit, log in SEEN:
+        st.altair_chart(overlay(found, metric, unit, log), width="stretch", alt=f"{unit} of {len(found)} settings over time")
+
+
+def _tray(desk: Desk) -> None:
+    with st.container(horizontal=True):
+        full = len(desk.tray) >= MOST
+        if st.button("Put what is set now into the tray", disabled=full or desk.order in desk.tray):
+            desk.tray.append(desk.order)
+            st.rerun()
+        variants = variants_of(desk.order.text)
+        if len(variants) > 1 and st.button("Every variant of this scenario"):
+            desk.tray = [order for name in variants[:MOST] if _runs(order := replace(desk.order, variant=name))]
+            st.rerun()
+        if desk.tray and st.button("Empty the tray"):
+            desk.tray = []
+            st.rerun()
+    for letter, order in zip(LETTERS, list(desk.tray), strict=False):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{letter}** {plain(order.title)}")
+            if st.button("✕", key=f"tray-{letter}", help=f"take {letter} out"):
+                desk.tray.remove(order)
+                st.rerun()
+
+
+def _runs(order: Order) -> bool:
+    from bpsim.document import InvalidScenario
+
+    try:
+        order.scenario  # noqa: B018
+    except InvalidScenario:
+        return False
+    return True
+
+
+def _table(views: list[View]) -> None:
+    columns = {
+        letter: [view.verdict.state if view.verdict else "stopped", *(_shown(view, name) for name in ROWS)]
+        for letter, view in zip(LETTERS, views, strict=False)
+    }
+    frame = pd.DataFrame(columns, index=pd.Index(["verdict", *(METRICS[name] for name in ROWS)], name="on the same arrivals"))
+    st.table(frame)
+
+
+def _shown(view: View, name: str) -> str:
+    value = view.summary[name]
+    return str(ROWS[name](value)) if value == value else "–"

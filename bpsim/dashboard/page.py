@@ -1,0 +1,54 @@
+"""The page: what is on it, in which order. State is per visitor; what visitors share never changes (`Shelf`)."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from bpsim.dashboard import compare_page, live_page, sidebar, watch_page
+from bpsim.dashboard.desk import Desk
+from bpsim.dashboard.share import NoLink, order_of
+from bpsim.dashboard.words import plain
+from bpsim.document import InvalidScenario
+
+SECTIONS = {"Watch": watch_page.show, "Live": live_page.show, "Compare": compare_page.show}
+ABOUT = {
+    "Watch": "One run, computed to its end. Play it, scrub through it, turn a knob and see it answer.",
+    "Live": "It runs while you break it: press a button, drag a dial.",
+    "Compare": "The same arrivals, handled differently: what changes, and how sure that is.",
+}
+
+
+def show() -> None:
+    """Draw everything; Streamlit calls this again after every touch."""
+    st.set_page_config(page_title="bpsim: backpressure, simulated", page_icon="🌊", layout="wide")
+    desk = desk_of_session()
+    sidebar.show(desk)
+    st.header(plain(desk.order.file.question), anchor=False)
+    if "go_to" in st.session_state:
+        st.session_state.section = st.session_state.pop("go_to")
+    section = st.segmented_control(
+        "What to do", list(SECTIONS), default="Watch", required=True, key="section", label_visibility="collapsed"
+    )
+    st.caption(ABOUT[section or "Watch"])
+    SECTIONS[section or "Watch"](desk)
+
+
+def desk_of_session() -> Desk:
+    """This visitor's desk; a new one has the shipped default on it, or what the link they came with says."""
+    if "desk" not in st.session_state:
+        st.session_state.desk = Desk.opened()
+        shared = st.query_params.get("s")
+        if shared:
+            _open_link(st.session_state.desk, shared)
+    desk: Desk = st.session_state.desk
+    return desk
+
+
+def _open_link(desk: Desk, text: str) -> None:
+    try:
+        desk.place(order_of(text))
+    except NoLink as error:
+        st.warning(f"The link was not opened: {plain(str(error))}. Here is the usual start instead.")
+    except (InvalidScenario, KeyError) as error:
+        st.warning("The link holds a scenario that is not valid here. Here is the usual start instead.")
+        st.code(str(error), language=None)

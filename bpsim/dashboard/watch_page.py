@@ -1,0 +1,143 @@
+"""One run, computed to its end: verdict, pipeline, key figures, charts, ledger, downloads."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from bpsim.dashboard import bet
+from bpsim.dashboard.charts import Chart, charts
+from bpsim.dashboard.desk import Desk
+from bpsim.dashboard.player import player
+from bpsim.dashboard.runs_page import judge, obtain, result_of
+from bpsim.dashboard.share import NoLink, link
+from bpsim.dashboard.view import View
+from bpsim.dashboard.words import plain
+from bpsim.output import resolved_scenario
+from bpsim.plots.style import count, percent, seconds
+from bpsim.verdict import Verdict
+
+COLOURS = {
+    "healthy": "blue", "recovered": "blue", "degraded": "orange", "metastable": "red", "overloaded": "red", "crashed": "red",
+    "inconclusive": "gray",
+}  # fmt: skip
+FIGURES = (
+    ("Succeeded", "success_share", percent, "of the requests that ended"),
+    ("Attempts per request", "amplification", lambda x: f"{x:.2f}", "what retries make of the load"),
+    ("Slowest 1 %", "latency_final_s_p99", seconds, "time to the final outcome, from the intended first send"),
+    ("Work for nobody", "wasted_share", percent, "of the attempts served, those nobody waited for any more"),
+    (
+        "Recovery",
+        "recovery_time_s",
+        seconds,
+        "from the end of the last fault until requests keep succeeding; –: never, or no fault",
+    ),
+)
+
+
+def show(desk: Desk) -> None:
+    """Draw the page."""
+    view = obtain(desk, desk.order)
+    if view is None:
+        return
+    if not bet.settled(desk, view):
+        return
+    verdict = st.empty()
+    _say(verdict, view)
+    for warning in [view.stopped, *view.warnings]:
+        if warning:
+            st.warning(plain(warning))
+    player(view.key, view.film, (), start_s=view.faults[0].begin if view.faults else 0.0)
+    _figures(view)
+    revealed = st.empty()
+    bet.reveal(revealed, desk, view)
+    for chart in charts(view):
+        _chart(chart)
+    _ledger(view)
+    _take_away(desk, view)
+    view = judge(view)
+    _say(verdict, view)
+    bet.reveal(revealed, desk, view)
+
+
+def _say(place: Any, view: View) -> None:
+    """The verdict, or that it is still being looked for."""
+    with place.container():
+        if view.verdict is not None:
+            _verdict(view.verdict)
+        elif view.stopped is None:
+            st.markdown(":gray-badge[judging] Running it once more without its cause, to tell why it ended so.")
+
+
+def _verdict(verdict: Verdict) -> None:
+    st.markdown(f":{COLOURS[verdict.state]}-badge[{verdict.state}] {plain(verdict.words)}")
+
+
+def _figures(view: View) -> None:
+    with st.container(horizontal=True):
+        for label, name, show_number, why in FIGURES:
+            value = view.summary[name]
+            st.metric(label, show_number(value) if value == value else "–", help=why, border=True)
+
+
+def _chart(chart: Chart) -> None:
+    st.subheader(chart.title, anchor=False)
+    st.caption(plain(chart.words))
+    st.altair_chart(chart.picture, width="stretch", alt=f"{chart.title}. {chart.words}")
+    with st.expander("The same as a table"):
+        st.dataframe(chart.table, height=220)
+
+
+def _ledger(view: View) -> None:
+    """Where everything ended; each column of the ledger sums to its total."""
+    st.subheader("The ledger: where everything ended", anchor=False)
+    for column, (name, lines) in zip(st.columns(len(view.ledger)), view.ledger.items(), strict=True):
+        with column:
+            rows = {line.replace("_", " "): number for line, number in lines.items() if number}
+            frame = pd.DataFrame({name: list(rows), "count": list(rows.values())})
+            st.dataframe(frame, hide_index=True, column_config={"count": st.column_config.NumberColumn(format="localized")})
+    total = ", ".join(f"{count(sum(lines.values()))} {name}" for name, lines in view.ledger.items() if name != "work")
+    st.caption(f"In all {total}; the sums are exact, or the run would have failed.")
+
+
+def _take_away(desk: Desk, view: View) -> None:
+    st.subheader("Take it away", anchor=False)
+    name = view.order.name
+    with st.container(horizontal=True):
+        if st.button("Put into the compare tray", disabled=view.order in desk.tray or len(desk.tray) >= 4):
+            desk.tray.append(view.order)
+            st.rerun()
+        st.download_button(
+            "Scenario (YAML)", resolved_scenario(view.order.scenario), f"{name}.yaml", "application/yaml", on_click="ignore"
+        )
+        st.download_button(
+            "Summary (JSON)", json.dumps(view.document, indent=1, allow_nan=False), f"{name}.json", "application/json",
+            on_click="ignore",
+        )  # fmt: skip
+        st.download_button(
+            "Series (CSV)", pd.DataFrame(view.series).to_csv(index=False), f"{name}.csv", "text/csv", on_click="ignore"
+        )
+        st.download_button("The wave (PNG)", lambda: _png(view), f"{name}_wave.png", "image/png", on_click="ignore")
+    _link(view)
+
+
+def _png(view: View) -> bytes:
+    from bpsim.plots.wave import wave
+
+    picture = io.BytesIO()
+    wave({view.order.variant: result_of(view.order).result}).savefig(picture, format="png")
+    return picture.getvalue()
+
+
+def _link(view: View) -> None:
+    with st.expander("Share: a link to this very result"):
+        try:
+            base = str(st.context.url or "").split("?")[0]
+            st.code(f"{base}?s={link(view.order)}", language=None, wrap_lines=True)
+        except NoLink as error:
+            st.caption(plain(str(error)))
+        st.caption(f"Result: `{view.fingerprint}`, seed {view.order.seed}")

@@ -1,0 +1,289 @@
+"""The dashboard's logic, without a browser."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from bpsim import shipped
+from bpsim.allowance import Allowance
+from bpsim.dashboard.desk import Desk, Order
+from bpsim.dashboard.live import CHAOS, Live
+from bpsim.dashboard.serve import SETTINGS, command
+from bpsim.dashboard.share import LONGEST, NoLink, link, order_of
+from bpsim.dashboard.view import Refused, Shelf, look, simulate
+from bpsim.dashboard.words import plain
+from bpsim.document import InvalidScenario
+from bpsim.engine import run
+from bpsim.knobs import ladder, options
+from bpsim.metrics import check
+
+ROOT = Path(__file__).parents[1]
+QUICK = ("duration", "30 s"), ("faults.0.at", "8 s"), ("faults.0.lasts", "5 s")
+
+
+def desk(*changes: tuple[str, str]) -> Desk:
+    found = Desk.opened()
+    for path, value in (*QUICK, *changes):
+        found.set(path, value)
+    assert not found.problems
+    return found
+
+
+def test_every_option_of_every_scenario_takes_every_value_of_its_ladder_or_says_why_not() -> None:
+    for name in ("death_spiral", "slow_database"):
+        opened = Desk.opened(name)
+        for option in options(opened.order.scenario):
+            if option.kind in ("choice", "switch", "text"):
+                continue
+            steps = ladder(option)
+            assert option.value in steps, option
+            assert len(set(steps)) == len(steps), option
+            opened.set(option.path, steps[-1])
+            if not opened.problems:
+                told = {o.path: o.value for o in options(opened.order.scenario)}
+                assert told[option.path] == steps[-1], option
+            opened.unset(option.path)
+
+
+def test_what_is_not_valid_is_not_applied_and_not_lost() -> None:
+    table = desk()
+    before = table.order
+    table.set("client.timeout", "2 sex")
+    assert table.order == before
+    assert "did you mean '2 s'" in str(table.problems[0])
+    assert table.wanted["client.timeout"] == "2 sex"
+    assert not table.apply(before.text.replace("workers: 64", "workrs: 64"))
+    assert table.order == before
+    assert "workrs: 64" in table.draft
+    assert any("^^^^^^" in words and "did you mean 'workers'" in words for words in table.complaints), table.complaints
+    table.unset("client.timeout")
+    assert not table.problems
+    assert table.apply(table.draft.replace("workrs", "workers"))
+    assert not table.complaints
+
+
+def test_a_changed_line_in_the_text_counts_for_more_than_a_knob() -> None:
+    table = desk(("client.timeout", "2 s"))
+    assert table.apply(table.order.text.replace("timeout: 1 s", "timeout: 500 ms"))
+    assert table.order.scenario.client.timeout == 0.5
+    assert table.order.scenario.api.workers == 8, "a knob whose line did not change keeps its say"
+
+
+def test_a_knob_that_suits_one_variant_only_is_applied_there() -> None:
+    table = desk(("client.retry.budget", "{kind: bucket}"))
+    assert table.order.scenario.client.retry.kind == "immediate"
+    table.take("no_retry")
+    assert "budget" in str(table.problems[0])
+    assert table.order.variant == "naive"
+
+
+@pytest.mark.parametrize("name", shipped.names())
+def test_every_shipped_scenario_opens(name: str) -> None:
+    opened = Desk.opened(name)
+    assert opened.order.scenario
+    assert order_of(link(opened.order)) == opened.order
+
+
+def test_a_link_gives_the_same_result() -> None:
+    table = desk(("client.retry", "{kind: exponential, base: 100 ms}"))
+    table.reseed(7)
+    sent = look(table.order, simulate(table.order))
+    received = order_of(link(table.order))
+    assert look(received, simulate(received)).fingerprint == sent.fingerprint
+    assert sent.fingerprint == run(table.order.scenario, 7).fingerprint
+
+
+BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{b}: &{b} [*{a},*{a},*{a},*{a},*{a},*{a},*{a},*{a}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+def packed(plain_text: bytes) -> str:
+    import base64
+    import zlib
+
+    return base64.urlsafe_b64encode(zlib.compress(plain_text, 9)).decode()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "%%%", "AAAA", packed(b"0" * 50_000_000)[: LONGEST - 1], packed(b"[1]"), packed(b'{"name": 1}'), "A" * 9000]
+)
+def test_a_damaged_link_is_refused(text: str) -> None:
+    with pytest.raises(NoLink):
+        order_of(text)
+
+
+def test_a_link_opens_no_file() -> None:
+    evil = packed(b'{"name":"../../etc/passwd","text":null,"changes":[],"variant":"base","seed":1}')
+    with pytest.raises(NoLink):
+        order_of(evil)
+
+
+@pytest.mark.parametrize(
+    "text", [BOMB, "a: " * 5000, "[" * 100_000, "!!python/object/apply:os.system ['x']", "x" * 2_000_000, "\0", "- 1"]
+)
+def test_hostile_text_is_refused_with_a_message(text: str) -> None:
+    table = desk()
+    assert not table.apply(text)
+    assert table.complaints and all(len(words) < 1000 for words in table.complaints)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("client.arrivals.rate", "1e12/s", "are more than"),
+        ("client.arrivals.rate", "50000/s", "may be simulated here"),
+        ("client.arrivals", "{kind: closed, users: 10000000, think: 1 s}", "at most"),
+        ("api.workers", "1e99", "whole number"),
+    ],
+)
+def test_absurd_numbers_are_refused_with_a_message(path: str, value: str, words: str) -> None:
+    table = Desk.opened()
+    table.set(path, value)
+    if table.problems:
+        assert words in str(table.problems[0])
+    else:
+        with pytest.raises(Refused, match=words):
+            simulate(table.order)
+
+
+def test_a_run_that_costs_too_much_is_stopped_and_says_so() -> None:
+    table = desk()
+    stopped = simulate(table.order, allowance=Allowance(events=5000))
+    view = look(table.order, stopped)
+    assert stopped.stopped and "5,000 events" in stopped.stopped
+    assert 0 < stopped.result.ended_s < 30
+    check(stopped.result)
+    assert any("interrupted" in warning for warning in view.warnings)
+    slow = simulate(table.order, allowance=Allowance(wall_s=0.05))
+    assert slow.stopped and "seconds of computing" in slow.stopped
+
+
+def test_ten_years_are_bounded() -> None:
+    table = Desk.opened()
+    table.set("duration", "3650 d")
+    table.set("client.arrivals.rate", "1/h")
+    made = simulate(table.order, allowance=Allowance(wall_s=0.5))
+    assert made.stopped
+
+
+def test_the_shelf_forgets_what_was_not_looked_at_for_longest() -> None:
+    import dataclasses
+
+    table, shelf = desk(("duration", "10 s")), Shelf(most=3)
+    view = look(table.order, simulate(table.order))
+    for key in "abcd":
+        shelf.put(dataclasses.replace(view, key=key))
+        shelf.get("a")
+    assert [shelf.get(key) is not None for key in "abcd"] == [True, False, True, True]
+
+
+def test_words_of_others_are_no_markdown() -> None:
+    assert plain("![x](http://evil/y.png) <b>") == r"\!\[x\]\(http\:\/\/evil\/y\.png\) \<b\>"
+
+
+def test_a_live_run_is_exact_however_it_is_broken() -> None:
+    live = Live.begin(Desk.opened().order)
+    for label in CHAOS:
+        live.tick(3.3)
+        live.disturb(**CHAOS[label])
+        live.dial("load", 1.5)
+        live.tick(1.0)
+        live.dial("writer", 10.0)
+    live.dial("load", 1.0)
+    live.tick(5.0)
+    result = live.result()
+    check(result)
+    order = live.as_order()
+    again = run(order.scenario, order.seed)
+    check(again)
+    assert again.fingerprint == result.fingerprint
+    assert live.next_film(result)
+
+
+def test_a_turned_knob_keeps_the_live_history() -> None:
+    table = Desk.opened()
+    live = Live.begin(table.order)
+    live.tick(5.0)
+    live.disturb(**CHAOS["Slow API"])
+    live.tick(10.0)
+    table.set("client.retry", "{kind: none}")
+    other = live.again(table.order)
+    assert other.now == live.now
+    assert other.simulation.scenario.faults == live.simulation.scenario.faults
+    born = [one.result().tables["requests"]["born_s"] for one in (live, other)]
+    assert (born[0] == born[1]).all()
+    assert other.result().tables["attempts"]["number"].max() == 0
+
+
+def test_the_two_ways_to_start_have_the_same_settings() -> None:
+    config = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())
+    flat = {f"{part}.{name}": value for part, values in config.items() for name, value in values.items()}
+    assert {name: str(value).lower() if not isinstance(value, list) else value for name, value in flat.items()} == {
+        name: tomllib.loads(f"x = {value}")["x"] if value.startswith("[") else value.lower() for name, value in SETTINGS.items()
+    }
+    assert "--browser.gatherUsageStats=false" in command(8501, "localhost", False)
+
+
+def app(**state: Any) -> AppTest:
+    page = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    for name, value in state.items():
+        page.session_state[name] = value
+    return page
+
+
+def test_zero_clicks_are_meaningful_and_a_knob_answers() -> None:
+    page = app(desk=desk()).run()
+    assert not page.exception
+    assert "three times slower" in page.header[0].value
+    assert [metric.label for metric in page.metric][:2] == ["Succeeded", "Attempts per request"]
+    before = page.metric[1].value
+    knob = next(box for box in page.selectbox if box.label == "Retry policy")
+    knob.select_index(0).run()
+    assert not page.exception
+    assert page.metric[1].value == "1.00" != before
+
+
+def test_nothing_is_seen_before_the_bet() -> None:
+    page = app(desk=desk()).run()
+    page.toggle(key="betting").set_value(True).run()
+    assert not page.metric
+    page.radio(key="bet-first").set_value("api")
+    page.radio(key="bet-end").set_value("badly")
+    next(button for button in page.button if button.label.startswith("Place")).click().run()
+    assert page.metric
+    assert any("you said **API**" in words.value for words in page.markdown)
+
+
+def test_visitors_do_not_see_each_other() -> None:
+    one, other = app(desk=desk()).run(), app(desk=desk()).run()
+    next(box for box in one.selectbox if box.label == "Retry policy").select_index(0).run()
+    other.run()
+    assert one.metric[1].value == "1.00"
+    assert other.metric[1].value != "1.00"
+
+
+def test_a_scenario_that_is_not_valid_is_shown_with_its_caret() -> None:
+    page = app(desk=desk()).run()
+    editor = page.text_area[0]
+    editor.set_value(editor.value.replace("timeout: 1 s", "timeut: 1 s"))
+    next(button for button in page.button if button.label == "Check and apply").click().run()
+    assert any("did you mean 'timeout'" in block.value and "^^^^^^" in block.value for block in page.code)
+    assert "timeut" in page.text_area[0].value
+    assert page.metric
+
+
+def test_a_broken_link_opens_the_usual_start() -> None:
+    page = app()
+    page.query_params["s"] = link(Order("question: [", name="x"))
+    page.session_state["section"] = "Compare"
+    page.run()
+    assert not page.exception
+    assert "not valid" in page.warning[0].value
+    with pytest.raises(InvalidScenario):
+        _ = Order("question: [").scenario
