@@ -21,6 +21,7 @@ from bpsim.document import InvalidScenario
 from bpsim.engine import run
 from bpsim.knobs import ladder, options
 from bpsim.metrics import check
+from bpsim.scenario import Scenario
 
 ROOT = Path(__file__).parents[1]
 QUICK = ("duration", "30 s"), ("faults.0.at", "8 s"), ("faults.0.lasts", "5 s")
@@ -287,3 +288,11 @@ def test_a_broken_link_opens_the_usual_start() -> None:
     assert "not valid" in page.warning[0].value
     with pytest.raises(InvalidScenario):
         _ = Order("question: [").scenario
+
+
+def test_a_resolved_scenario_is_a_scenario() -> None:
+
+    for name in shipped.names():
+        scenario = Desk.opened(name).order.scenario
+        assert Scenario.model_validate(scenario.model_dump(mode="json", exclude_none=True)) == scenario
+        assert scenario.but() == scenario
