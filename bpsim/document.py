@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,8 +71,9 @@ class Document:
         for changed, assignment in self.sets.items():
             if changed == path[: len(changed)] or (path and changed[: len(path)] == path):
                 return Problem(0, 0, what, hint, f"--set {assignment}")
-        if where in self.imported:
-            file, (line, column) = self.imported[where]
+        imported = self.imported.get(where) or self.imported.get(path)
+        if imported is not None:
+            file, (line, column) = imported
             return Problem(line, column, what, hint, file)
         places = self.keys if at_key and where in self.keys else self.values
         while where and where not in places:
@@ -80,10 +81,11 @@ class Document:
         line, column = places.get(where, (1, 1))
         return Problem(line, column, what, hint, self.file)
 
-    def set(self, assignment: str) -> None:
-        """Apply `path=value`, as of `--set`. Raises `InvalidScenario` when the path leads nowhere."""
+    def set(self, assignment: str, dotted: Collection[str] = ()) -> None:
+        """Apply `path=value`, as of `--set`; keys in `dotted` have dots of their own. Raises `InvalidScenario` when the path
+        leads nowhere."""
         path, equals, text = assignment.partition("=")
-        where = _path(path.strip())
+        where = _path(path.strip(), dotted)
         origin = f"--set {assignment}"
         if not equals or not all(str(part) for part in where):
             raise InvalidScenario([Problem(0, 0, "not of the form path=value", "--set client.retry.kind=none", origin)])
@@ -111,11 +113,13 @@ class Document:
         self.sets[where] = assignment
 
 
-def _path(text: str) -> Where:
-    """The keys of a path with dots between them; what stands behind `options` is one key, with the dots of its own."""
+def _path(text: str, dotted: Collection[str]) -> Where:
+    """The keys of a path with dots between them; what stands behind `options`, or is in `dotted`, is one key with dots of its
+    own."""
     parts = text.split(".")
-    if "options" in parts[:-1]:
-        begin = parts.index("options") + 1
+    begin = parts.index("options") + 1 if "options" in parts[:-1] else len(parts)
+    begin = next((at for at in range(1, len(parts) - 1) if ".".join(parts[at:]) in dotted), begin)
+    if begin < len(parts):
         parts[begin:] = [".".join(parts[begin:])]
     return tuple(int(part) if part.isdigit() else part for part in parts)
 

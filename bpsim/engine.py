@@ -16,8 +16,9 @@ from bpsim.faults import Conditions, Fault
 from bpsim.kernel.buffer import Buffer, Sink
 from bpsim.kernel.clock import Clock
 from bpsim.kernel.hops import Hops
-from bpsim.kernel.ledger import check_attempts, place_records, triples, when_ended
-from bpsim.result import TIERS, Column, Fate, Result, Table
+from bpsim.kernel.ledger import check_attempts
+from bpsim.records import record_table
+from bpsim.result import TIERS, Fate, Result, Table
 from bpsim.scenario import Scenario
 from bpsim.streams import AttemptDraws, Streams, to_grid
 from bpsim.tiers.api import Api, inside, outside
@@ -33,8 +34,6 @@ from bpsim.tiers.job import Job
 from bpsim.tiers.producer import Producer
 from bpsim.tiers.writer import InsertRetry, Writer
 from bpsim.trouble import Hands, Trouble
-
-Ranges = list[tuple[int, int]] | Column
 
 
 class Standstill(AssertionError):
@@ -75,7 +74,8 @@ class Simulation:
             outbox = self.flink.inbox
         if scenario.broker is not None:
             mark = self._marker("broker")
-            self.broker = Broker(clock, scenario.broker, self.streams, size, row["broker"], mark)
+            dedups = scenario.producer is not None and scenario.producer.idempotence
+            self.broker = Broker(clock, scenario.broker, self.streams, size, row["broker"], mark, dedups)
         if scenario.consumer is not None and self.broker is not None:
             work = self._demand("consumer.service", scenario.consumer.service)
             mark = self._marker("consumer")
@@ -88,9 +88,12 @@ class Simulation:
                 self.job.follow(self.flink)
             if self.writer is not None and scenario.writer is not None:
                 self.writer.on_exhausted = partial(self.job.die, (scenario.writer.retry or InsertRetry()).restart_after)
-        if scenario.producer is not None:
-            self.producer = Producer(clock, scenario.producer, self.broker, size, row["producer"])
         self.client = Client(clock, scenario.client, self.streams, scenario.faults, self.duration)
+        if scenario.producer is not None and self.broker is not None:
+            request_of, keys = self.client.request.__getitem__, scenario.client.keys
+            self.producer = Producer(
+                clock, scenario.producer, self.broker, size, self.streams, keys, request_of, row["producer"]
+            )
         mark = self._marker("api")
         self.api = Api(clock, scenario.api, self.streams, self.client, self.producer, scenario.producer, mark, self._lag)
         clock.lane = self.front = Front(clock, self.client, self.api)
@@ -235,6 +238,8 @@ class Simulation:
             self._look_for_a_standstill()
 
     def _look_for_a_standstill(self) -> None:
+        if self.producer is not None:
+            self.producer.rest()
         dead = self.consumer is not None and not self.consumer.alive
         if dead or not self.front.idle or not self.clock.nothing_scheduled:
             return
@@ -278,42 +283,13 @@ class Simulation:
         unfinished = {name: tier.unfinished() for name, tier in self._tiers_with_rows().items()}
         return self.hops.table(self.scenario.client.record_size, unfinished)
 
-    def _places(self) -> dict[Fate, Ranges]:
-        """Where each record is, read off the tiers themselves."""
-        fates = {"consumer": Fate.IN_CONSUMER, "flink": Fate.IN_FLINK, "writer": Fate.IN_WRITER}
-        places: dict[Fate, Ranges] = {}
-        for name, fate in fates.items():
-            tier = getattr(self, name)
-            if tier is not None:
-                places[fate] = [(int(row[0]), int(row[0] + row[1])) for row in tier.unfinished()]
-        if self.producer is not None:
-            on_the_way = self.broker.on_the_way() if self.broker else []
-            places[Fate.IN_PRODUCER] = self.producer.waiting() + on_the_way
-            places[Fate.LOST_IN_CRASH] = triples(self.producer.lost)[:, :2]
-        if self.broker is not None:
-            places[Fate.IN_BROKER] = self.broker.unread()
-            places[Fate.EVICTED] = triples(self.broker.evicted)[:, :2]
-        assert isinstance(self.sink, Sink)
-        places[Fate.DELIVERED] = triples(self.sink.delivered)[:, :2]
-        places[Fate.DROPPED] = triples(self.sink.dropped)[:, :2]
-        return places
-
     def _records(self, attempts: Table) -> Table:
-        producer = self.producer
-        attempt = np.array(producer.attempt if producer else [], dtype=np.int32)
         assert isinstance(self.sink, Sink)
-        fate = place_records(len(attempt), self._places(), self.job.replayed if self.job else ())
-        lost = [self.sink.dropped, *(log for log in (self.broker and self.broker.evicted, producer and producer.lost) if log)]
-        ended, deliveries = when_ended(fate, lost, self.sink.delivered)
-        return {
-            "attempt": attempt,
-            "request": attempts["request"][attempt],
-            "produced_s": np.array(producer.produced if producer else [], dtype=np.float64),
-            "size_bytes": np.broadcast_to(np.int64(self.scenario.client.record_size), len(attempt)),
-            "fate": fate,
-            "ended_s": ended,
-            "redelivered": np.maximum(deliveries - 1, 0).astype(np.uint16),
-        }
+        further = {Fate.IN_WRITER: self.writer, Fate.IN_FLINK: self.flink, Fate.IN_CONSUMER: self.consumer}
+        inside = {fate: tier.unfinished() for fate, tier in further.items() if tier is not None}
+        table = record_table(self.producer, self.broker, self.job, self.sink, inside)
+        size = np.broadcast_to(np.int64(self.scenario.client.record_size), len(table["attempt"]))
+        return table | {"request": attempts["request"][table["attempt"]], "size_bytes": size}
 
     def _mark_table(self) -> Table:
         marks = sorted(self._marks, key=lambda mark: mark[0])

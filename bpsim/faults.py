@@ -25,6 +25,8 @@ class Conditions:
     """Work done a second of time: 0.5 makes everything take twice as long, 0 nothing happens."""
     accepting: bool = True
     """Whether the tier takes anything in."""
+    writable: bool = True
+    """Whether a log can be appended to."""
     reachable: bool = True
     """Whether messages to and from the tier before it arrive."""
     locked: bool = False
@@ -205,13 +207,13 @@ class Lock(_Fault):
 
 
 class DiskFull(_Fault):
-    """The broker's disk is full: it appends nothing, and still lets itself be read."""
+    """The broker's disk is full: it refuses to append (producers try again and again), and still lets itself be read."""
 
     kind: Literal["disk_full"] = "disk_full"
     target: Literal["broker"] = "broker"
 
     def change(self, now: Conditions, elapsed: float) -> Conditions:
-        return replace(now, accepting=False)
+        return replace(now, writable=False)
 
 
 class Rebalance(_Fault):

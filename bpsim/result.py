@@ -100,6 +100,12 @@ class Fate(IntEnum):
     """In the producer's memory when the API process died."""
     DROPPED = 8
     """Given up by the writer after its last try: never in the database."""
+    EXPIRED = 9
+    """Given up by the producer (`delivery_timeout`, `retries`) before the broker had it."""
+    REFUSED = 10
+    """The broker had no room and said so (`overflow: reject_publish`)."""
+    SKIPPED = 11
+    """Passed over by a consumer whose position had been deleted (`auto.offset.reset: latest`)."""
 
 
 class Ended(IntEnum):
@@ -127,8 +133,9 @@ class Result:
       (later than `served_s` when producing blocked its worker or the reply waited for the ack; without a `served_s` when
       it was shed, cancelled, lost, or only a rejection), `ended_s` the client's outcome, `outcome` (`Outcome`), `work`
       (`Work`).
-    - `records` (row = record, in order of producing): `attempt`, `request`, `produced_s`, `size_bytes`, `fate`
-      (`Fate`), `ended_s` (first) delivered, evicted, lost or dropped, `redelivered` further times it was written to the
+    - `records` (row = record, in the order in which batches left the producer): `attempt`, `request`, `produced_s`,
+      `size_bytes`, `fate` (`Fate`), `ended_s` (first) delivered, evicted, lost or given up, `redelivered` further times it was
+      written to the
       database because a crashed consumer read it again.
     - `hops` (row = records `first` … `first + count − 1` passing one tier together): `tier` (index in `TIERS`), `first`,
       `count`, `size_bytes`, `entered_s`, `started_s` service began, `served_s` service ended, `left_s` room was found

@@ -105,15 +105,17 @@ class Scenario(Spec):
     def _buffers_too_small(self) -> Iterator[Misfit]:
         size = self.client.record_size
         for path, bound in self.bounds.items():
-            if path != "api.queue" and bound.in_records(size) < 1:
+            if path not in ("api.queue", "producer.buffer") and bound.in_records(size) < 1:
                 yield tuple(path.split(".")), f"not one record of {size} bytes fits"
         if self.broker is not None and self.broker.overflow == "hold_producer" and self.producer is not None:
             if self.broker.retention == Bound():
                 yield ("broker", "overflow"), "hold_producer needs a bound: retention: {bytes: …} says when it holds"
-            keep, batch = self.broker.retention.in_records(size), self.producer.batch.in_records(size)
-            if keep < max(1, batch):
-                held = f"holds {keep} records, and a whole batch of {max(1, batch)} (producer.batch) would never be let in"
+            keep, batch = self.broker.retention.in_records(size), self.producer.batch_records(size)
+            if keep < batch:
+                held = f"holds {keep} records, and a whole batch of {batch} (producer.batch) would never be let in"
                 yield ("broker", "retention"), held
+        if self.producer is not None and self.producer.buffer_records(size) < 1:
+            yield ("producer", "buffer"), "not one batch fits (Kafka: there is a hard limit on memory allocations); see batch"
         if self.api.heap is not None and self.api.heap < size:
             yield ("api", "heap"), f"not one request of {size} bytes fits"
 
@@ -132,6 +134,8 @@ class Scenario(Spec):
             yield ("client", "instances"), "instances differ by their budget, breaker or throttle, and there is none of these"
         if api.order == "critical_first" and client.criticality is None:
             yield ("api", "order"), "all requests matter alike; say which share is critical: client: {criticality: {…}}"
+        if client.keys is not None and self.producer is None:
+            yield ("client", "keys"), "keys choose a partition, and there is no producer"
         if client.criticality is not None and api.order != "critical_first":
             yield ("client", "criticality"), f"nobody looks at it with api.order {api.order}; set it to critical_first"
         tells = api.on_full in ("reject", "unavailable") or (api.on_full == "block" and api.admission is not None)

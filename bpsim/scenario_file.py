@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from bpsim.claims import Claim, UnknownName, parse
 from bpsim.complaints import complaints, misfits
 from bpsim.document import Document, InvalidScenario, Problem, Where, parse_document, places, put, read_document
+from bpsim.kafka.config_files import option_names, with_configs
 from bpsim.metrics import METRICS
 from bpsim.result import TIERS
 from bpsim.scenario import Scenario, no_such_tier
@@ -70,7 +71,7 @@ def _read(document: Document, sets: Sequence[str], only: str | None = None) -> S
     problems = list(document.problems)
     for assignment in sets:
         try:
-            document.set(assignment)
+            document.set(assignment, option_names())
         except InvalidScenario as error:
             problems += error.problems
     variants = _changes(document, problems)
@@ -137,6 +138,7 @@ def _changes(document: Document, problems: list[Problem]) -> dict[str, Any]:
 
 def _validate(tree: dict[str, Any], document: Document, prefix: Where, problems: list[Problem]) -> Scenario | None:
     tree = with_flink_conf(tree, document, prefix, problems)
+    tree = with_configs(tree, document, problems)
     try:
         return Scenario.model_validate(tree, context={"source": "yaml"})
     except ValidationError as error:

@@ -19,6 +19,10 @@ EXAMPLES = {"duration": "5 ms", "size": "32 MiB", "rate": "900/s", "throughput":
 QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([A-Za-zµ/%]*)\s*")
 
 
+class Plain(float):
+    """A number that is known to be in SI units, wherever it comes from."""
+
+
 def parse(value: Any, kind: str, *, bare: bool = True) -> float:
     """`value` in SI units. Raises `ValueError` saying what is wrong and what would be right.
 
@@ -29,7 +33,7 @@ def parse(value: Any, kind: str, *, bare: bool = True) -> float:
         raise ValueError(needed)
     if isinstance(value, str):
         number = _with_unit(value, kind, needed)
-    elif bare or value == 0:
+    elif bare or value == 0 or isinstance(value, Plain):
         number = value if isinstance(value, int) and abs(value) < 2**62 else float(value)
     else:
         raise ValueError(f"{_short(value)} has no unit; {needed}")

@@ -51,11 +51,16 @@ def _seconds_per_record(scenario: Scenario, speed: Callable[[str], float]) -> di
     found, ack = {"api": at_speed("api", api.service.mean)}, 0.0
     if broker is not None and producer is not None:
         append = size / broker.throughput if broker.throughput else 0.0
-        batch = max(1, min(producer.batch.in_records(size), producer.buffer.in_records(size)))
-        acked = at_speed("broker", broker.ack_latency.mean + batch * append)
+        batch = min(producer.batch_records(size), producer.buffer_records(size))
+        handled = at_speed("broker", broker.ack_latency.mean + batch * append)
+        acked = handled + broker.round_trip
         ack = at_speed("broker", broker.ack_latency.mean + append) if api.reply != "on_enqueue" else 0.0
         found["api"] += ack
-        found["producer"] = acked / batch / producer.max_in_flight
+        at_once = 1 if producer.client == "librdkafka" else -(-broker.partitions // broker.brokers)  # batches in one request
+        connections = broker.brokers * batch * min(at_once, max(1, producer.max_request // (batch * size)))
+        found["producer"] = acked / producer.max_in_flight / connections
+        if not broker.pipelining:
+            found["producer"] = max(found["producer"], handled / connections)
         found["broker"] = at_speed("broker", append) / broker.partitions
     one_at_a_time = ack if api.handler == "async" and api.reply == "on_flush" else api.contention
     found["api"] = max(found["api"] / api.at_once, one_at_a_time)  # n in service take S + n·contention each

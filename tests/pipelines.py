@@ -42,6 +42,7 @@ def one_by_one(service: Any, buffer: int = 10**9) -> dict[str, Any]:
     return {
         "producer": {
             "buffer": {"records": buffer}, "linger": 0.0, "batch": {"records": 1}, "max_in_flight": 1, "max_block": 1e6,
+            "delivery_timeout": None, "request_timeout": 1e6,
         },
-        "broker": {"ack_latency": service},
+        "broker": {"ack_latency": service, "partitions": 1},
     }  # fmt: skip

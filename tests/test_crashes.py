@@ -192,14 +192,15 @@ def test_after_any_fault_everything_is_back_where_it_was(fault: dict[str, Any], 
     assert producer and broker and consumer and flink and writer and job
     state = {
         "workers": api.busy, "inside": len(inside(api)), "outside": len(outside(api)), "rejections": len(api.away.waiting),
-        "memory": held_bytes(api), "producer": producer.held, "flights": len(producer._flights),
-        "orphans": len(producer._orphans),
+        "memory": held_bytes(api), "producer": producer.held, "flights": len(producer._flying()),
+        "waiting": len(producer._waiting()), "memory taken": producer._pool._taken, "requests": len(broker._inside),
         "log": broker.log.held, "on the way": len(broker.on_the_way()), "job": job.held, "buffers": flink.inbox.held,
         "blocked": len(flink.blocked), "rows": writer.inbox.held, "hedges": len(simulation.client._siblings),
     }  # fmt: skip
     assert {name: left for name, left in state.items() if left} == {}
-    permits = (producer._spare, flink.idle, writer._idle, api.servers.speed, flink.servers.speed)
-    assert permits == (producer._max_in_flight, 2, 2, 1.0, 1.0)
+    permits = (flink.idle, writer._idle, api.servers.speed, flink.servers.speed)
+    assert permits == (2, 2, 1.0, 1.0)
+    assert all(link.busy is None and not link.queue for link in broker._links)
     assert api.life.alive and api._accepting and consumer.alive and consumer._free
     assert not any(tier.unfinished() for tier in (producer, broker, consumer, flink, writer))
 

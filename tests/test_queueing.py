@@ -182,7 +182,7 @@ def test_a_consumer_that_pauses_is_blocked_before_service(key: str) -> None:
     mean = 1 / params["mu"]
     tiers: dict[str, Any] = {
         "producer": {"buffer": {"records": 100}, "linger": 0.0, "batch": {"records": 1}, "max_in_flight": 1},
-        "broker": {"ack_latency": 0.0, "retention": {"records": 10}},
+        "broker": {"ack_latency": 0.0, "retention": {"records": 10}, "partitions": 1},
         "consumer": {"fetch_latency": exponential(mean), "max_poll_records": 1, "when_full": "pause"},
         "flink": {"service": exponential(mean), "network_buffers": {"records": params["buffer_between"]}},
     }
@@ -253,8 +253,9 @@ def test_linger_forms_batches_as_renewal_reward_says() -> None:
                 "linger": linger,
                 "batch": {"records": size},
                 "max_in_flight": 10**6,
+                "idempotence": False,
             },
-            "broker": {"ack_latency": 0.0},
+            "broker": {"ack_latency": 0.0, "partitions": 1},
         }
         result = run(station(poisson(params["lambda"]), 0.0, 200_000 / params["lambda"], 1000, tiers=tiers))
         hops = result.tables["hops"]
@@ -271,8 +272,8 @@ def test_linger_forms_batches_as_renewal_reward_says() -> None:
 def test_bulk_inserts_wait_as_bailey_says(key: str) -> None:
     params, exact = CASES[key]["params"], CASES[key]["expected"]
     tiers = {
-        "producer": {"buffer": {"records": 10**9}, "linger": 0.0, "batch": {"records": 1}, "max_in_flight": 10**6},
-        "broker": {"ack_latency": 0.0},
+        "producer": {"buffer": {"records": 10**9}, "linger": 0.0, "batch": {"records": 1}, "max_in_flight": 5},
+        "broker": {"ack_latency": 0.0, "partitions": 1},
         "consumer": {"fetch_latency": 0.0, "max_poll_records": 1},
         "writer": {
             "batch_rows": params["b"], "per_insert": exponential(1 / params["mu_batch"]), "buffer": {"records": 10**9},

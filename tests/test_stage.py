@@ -60,8 +60,8 @@ def test_the_size_of_a_transport_changes_no_metric_beyond_noise() -> None:
     means = []
     for poll in (64, 32, 16, 1):
         tiers: dict[str, Any] = {
-            "producer": {"linger": 0.0, "max_in_flight": 10_000},
-            "broker": {"ack_latency": 0.0},
+            "producer": {"linger": 0.0},
+            "broker": {"ack_latency": 0.0, "partitions": 1},
             "consumer": {"fetch_latency": 0.0, "max_poll_records": poll, "service": exponential(0.002)},
             "flink": {"service": exponential(0.006), "parallelism": 4, "network_buffers": {"records": 100}},
             "writer": {"batch_rows": 1, "connections": 4, "per_insert": exponential(0.006)},

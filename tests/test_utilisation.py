@@ -40,7 +40,7 @@ def test_capacities_by_hand() -> None:
     assert capacities(scenario()) == pytest.approx(
         {
             "api": 64 / 0.05,
-            "producer": 2 * 16 / (16 * 0.001 + 0.004),  # two batches of 16, each appended in 16 ms and acked 4 ms later
+            "producer": 4 * 15 / (15 * 0.001 + 0.004),  # a batch of each partition in a request, one request at a time
             "broker": 4 / 0.001,
             "consumer": 1 / (0.001 / 100 + 0.0001),
             "flink": 4 / 0.002,
@@ -62,7 +62,7 @@ def test_a_tier_gets_what_the_one_before_lets_through() -> None:
 
 def test_a_slow_broker_slows_the_producer() -> None:
     slow = scenario(faults=[{"kind": "slowdown", "target": "broker", "at": 10.0, "lasts": 5.0, "factor": 3.0}])
-    assert [load.capacity_per_s for load in loads(slow, "producer")] == pytest.approx([1600, 1600 / 3, 1600])
+    assert [load.capacity_per_s for load in loads(slow, "producer")] == pytest.approx([60 / 0.019, 60 / 0.057, 60 / 0.019])
 
 
 def test_a_tier_that_stands_still_is_infinitely_loaded() -> None:

@@ -51,22 +51,17 @@ def cover_of(count: int, ranges: Ranges) -> Column:
     return np.cumsum(change[:count], dtype=np.int32)
 
 
-def place_records(count: int, places: Mapping[Fate, Ranges], replayed: Ranges = ()) -> Column:
+def place_records(count: int, places: Mapping[Fate, Ranges], again: Ranges = ()) -> Column:
     """The fate of each of `count` records from the ranges found in each place. Raises `LedgerError` when a record is in
-    no place or in two. Only one that was `replayed` may have been delivered several times, and be on its way (or
-    evicted) once more: it counts as delivered; and one that was dropped may be anywhere, where it then counts."""
+    no place or in two. Only those that were read or sent `again` may be in several, and several times in one: the first of
+    `places` that has them counts."""
     fates = np.zeros(count, dtype=np.uint8)
     cover = np.zeros(count, dtype=np.int32)
-    again = cover_of(count, replayed) > 0 if len(replayed) else np.zeros(0, dtype=bool)
-    done = cover_of(count, places.get(Fate.DELIVERED, ())) > 0 if len(again) else again
+    several = cover_of(count, again) > 0 if len(again) else np.zeros(count, dtype=bool)
     for fate, ranges in places.items():
         here = cover_of(count, ranges)
-        if len(again) and fate == Fate.DELIVERED:
-            here[again & done] = 1
-        elif len(again):
-            here[again & done & (here == 1)] = 0
-            if fate == Fate.DROPPED:
-                here[again] = (here[again] > 0) & (cover[again] == 0)
+        if len(again):
+            here[several] = (here[several] > 0) & (cover[several] == 0)
         fates[here > 0] = fate
         cover += here
     if (cover != 1).any():

@@ -49,6 +49,8 @@ def _records(result: Result) -> Lines:
         "acked_then_lost": int((lost & in_time).sum()),
         "lost_in_crash": int((lost & ~in_time).sum()),
     }
+    for end in (Fate.EXPIRED, Fate.REFUSED, Fate.SKIPPED):
+        lines[end.name.lower()] = int((fate == end).sum())
     for place in (Fate.IN_PRODUCER, Fate.IN_BROKER, Fate.IN_CONSUMER, Fate.IN_FLINK, Fate.IN_WRITER):
         lines[place.name.lower()] = int((fate == place).sum())
     return lines

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bpsim.kafka import framing
 from bpsim.metrics.spans import Floats
 from bpsim.result import TIERS, Fate, Result, Table, Work
 from bpsim.units import parse
@@ -15,6 +16,8 @@ from bpsim.units import parse
 NOTHING = np.zeros(0)
 WORKERS = {"sync": 40, "async": 1_000_000}
 """Of an API that does not say: anyio's threads, and tasks on an event loop."""
+MOST_IN_FLIGHT = 1000
+"""Of librdkafka's million requests in flight, those that a share of time is reckoned by."""
 Spans = tuple[Floats, Floats]
 
 
@@ -106,13 +109,27 @@ class Occupancy:
         done = ~np.isnan(rows["left_s"])
         where = _expand(rows["first"][done], rows["count"][done])
         left[where] = np.repeat(rows["left_s"][done], rows["count"][done])
-        lost = records["fate"] == Fate.LOST_IN_CRASH
+        lost = np.isin(records["fate"], (Fate.LOST_IN_CRASH, Fate.EXPIRED, Fate.REFUSED))
         left[lost] = records["ended_s"][lost]
         span = (records["produced_s"], left)
         busy = (rows["started_s"], rows["left_s"])
-        servers = self._option("producer", "max_in_flight", 5)
-        bound, overhead = self._bound("producer", "buffer"), self._option("api", "overhead", 0)
+        servers = min(self._option("producer", "max_in_flight", 5), MOST_IN_FLIGHT)
+        bound, overhead = self._producer_bound(), self._option("api", "overhead", 0)
         return Presence(span, 1.0, span, 1.0, busy, servers=servers, bound=bound, overhead=overhead)
+
+    def _producer_bound(self) -> float:
+        """Records in a full buffer, as its client reckons."""
+        spec, size = self.result.scenario["producer"], self.record_bytes
+
+        def limits(name: str) -> tuple[int | None, int | None]:
+            bound = spec.get(name) or {}
+            return (int(parse(bound["bytes"], "size")) if bound.get("bytes") is not None else None), bound.get("records")
+
+        client, (batch, batch_limit), (buffer, limit) = spec.get("client", "java"), limits("batch"), limits("buffer")
+        per_batch = framing.batch_records(client, batch, batch_limit, size)
+        per_batch = per_batch if limit is None else max(1, min(per_batch, limit))
+        held = framing.buffer_records(client, buffer, limit, batch, per_batch, size)
+        return np.nan if held >= framing.UNLIMITED else float(held)
 
     def _broker(self) -> Presence:
         rows = self._rows("broker")

@@ -3,7 +3,7 @@ committed it reads again, so what had been written since the last commit is writ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from math import floor
 from typing import Protocol
@@ -49,7 +49,8 @@ class Job:
         self._parts = parts
         self._sink = sink
         self._mark = mark
-        self._reads: list[Range] = []
+        self._reads: list[tuple[int, int, int]] = []
+        """(first, end, partition) of everything read since the process began, in this order."""
         self._delivered_before = 0
         self._read = 0
         self._dying = False
@@ -71,9 +72,9 @@ class Job:
         assert isinstance(consumer, Consumer)
         consumer.set_alive(alive)
 
-    def note_read(self, ranges: list[Range]) -> None:
+    def note_read(self, partition: int, ranges: list[Range]) -> None:
         """Records come into the process; at the limit of its heap it dies before anything else happens."""
-        self._reads.extend(ranges)
+        self._reads.extend((first, end, partition) for first, end, _ in ranges)
         self._read += sum(end - first for first, end, _ in ranges)
         if self._spec.heap is not None and self.held_bytes > self._spec.heap:
             self.die(self._spec.restart_after)
@@ -101,9 +102,9 @@ class Job:
         inside = self._not_in_a_checkpoint()
         for part in self._parts:
             part.abandon(now)
-        again = self._uncommitted(now) if inside is None else self._in_order_of_reading(inside)
-        self.replayed += again
-        self._broker.put_back(again, now)
+        for partition, ranges in self._again(now, inside):
+            self.replayed += ranges
+            self._broker.log.put_back(partition, ranges)
         self._reads = []
         self._read = 0
         self._delivered_before = self._sink.count
@@ -116,22 +117,27 @@ class Job:
         if self._flink is not None:
             self._flink.restart()
 
-    def _uncommitted(self, now: float) -> list[tuple[int, int]]:
-        """What was read from the first record on that was not done with (delivered or dropped) at the last commit, as
-        ranges in the order of reading. Commits fall on multiples of the interval."""
+    def _again(self, now: float, inside: list[tuple[int, int]] | None) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+        """By partition, what is read again, as ranges in the order of reading: what was `inside` at the last checkpoint, or
+        everything from the first record on that had not been delivered at the last commit."""
         if not self._reads:
-            return []
+            return
+        order = np.concatenate([np.arange(first, end) for first, end, _ in self._reads])
+        partitions = np.repeat([partition for _, _, partition in self._reads], [end - first for first, end, _ in self._reads])
+        kept = self._committed(order, now) if inside is None else _cover(order, np.asarray(inside).reshape(-1, 2)) == 0
+        for partition in np.unique(partitions).tolist():
+            mine = partitions == partition
+            if inside is None:
+                kept[mine] = np.logical_and.accumulate(kept[mine])
+            if not kept[mine].all():
+                yield partition, _ranges(order[mine & ~kept])
+
+    def _committed(self, order: Column, now: float) -> Column:
+        """Which of the records in `order` had been delivered at the last commit; commits fall on multiples of the interval."""
         commit = floor(now / self._spec.commit_interval) * self._spec.commit_interval
         done = (np.frombuffer(log, dtype=np.float64).reshape(-1, 3) for log in (self._sink.delivered, self._sink.dropped))
         log = np.concatenate(list(done))
-        order = self._order()
-        count = max(int(order.max()) + 1, int(log[:, 1].max(initial=0)))
-        delivered: Column = cover_of(count, log[log[:, 2] <= commit, :2])[order] > 0
-        return [] if delivered.all() else _ranges(order[int(np.argmin(delivered)) :])
-
-    def _order(self) -> Column:
-        """Records in the order of reading."""
-        return np.concatenate([np.arange(first, end) for first, end, _ in self._reads])
+        return _cover(order, log[log[:, 2] <= commit, :2]) > 0
 
     def _not_in_a_checkpoint(self) -> list[tuple[int, int]] | None:
         """What a Flink job reads again from its last completed checkpoint; None when it makes none."""
@@ -143,15 +149,14 @@ class Job:
         fetched = [(int(row[0]), int(row[0] + row[1])) for row in consumer.unfinished()]
         return taken + fetched + [(first, end) for first, end, _ in self._flink.inbox.ranges]
 
-    def _in_order_of_reading(self, ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
-        if not ranges:
-            return []
-        order = self._order()
-        wanted = cover_of(int(order.max()) + 1, ranges)[order] > 0
-        return _ranges(order[wanted])
+
+def _cover(records: Column, ranges: Column) -> Column:
+    """How often each of `records` is in `ranges`."""
+    count = max(int(records.max()) + 1, int(ranges[:, 1].max(initial=0)))
+    return cover_of(count, ranges)[records]
 
 
-def _ranges(order: Column) -> list[tuple[int, int]]:
-    """Records as ranges of neighbours."""
-    breaks = np.flatnonzero(np.diff(order) != 1) + 1
-    return [(int(run[0]), int(run[-1]) + 1) for run in np.split(order, breaks) if len(run)]
+def _ranges(records: Column) -> list[tuple[int, int]]:
+    """Records in some order as ranges of neighbours."""
+    breaks = np.flatnonzero(np.diff(records) != 1) + 1
+    return [(int(run[0]), int(run[-1]) + 1) for run in np.split(records, breaks)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from heapq import heappop, heappush
+from functools import partial
 
 from bpsim.kernel.clock import Clock
 from bpsim.tiers.producer import Producer
@@ -13,14 +13,14 @@ Finish = Callable[[int, float], None]
 
 
 class OwnAck:
-    """`reply: on_ack`: each waits for the ack of its own record."""
+    """`reply: on_ack`: each waits until its own record is acknowledged, or has failed."""
 
-    def __init__(self, clock: Clock, producer: Producer, finish: Finish) -> None:
+    def __init__(self, clock: Clock, producer: Producer, finish: Finish, give_up: Finish) -> None:
         self._clock = clock
         self._attempt = producer.attempt
-        self._finish = finish
         self._waiting: set[int] = set()
-        producer.on_ack = self._acked
+        producer.ends.on_ack = partial(self._heard, finish)
+        producer.ends.on_failure = partial(self._heard, give_up)
 
     def join(self, attempt: int) -> None:
         """Its record has just been produced."""
@@ -34,12 +34,12 @@ class OwnAck:
         """Nobody waits any more."""
         self._waiting.clear()
 
-    def _acked(self, first: int, end: int) -> None:
+    def _heard(self, then: Finish, first: int, end: int) -> None:
         now, waiting = self._clock.now, self._waiting
         for attempt in self._attempt[first:end]:
             if attempt in waiting:
                 waiting.remove(attempt)
-                self._finish(attempt, now)
+                then(attempt, now)
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -52,24 +52,20 @@ class OwnAck:
 
 
 class Flush:
-    """`reply: on_flush`: each waits until every record up to its own has been acknowledged, whoever produced it. While
-    anybody does, no batch lingers (KafkaProducer.flush)."""
+    """`reply: on_flush`: each waits until every batch begun up to its own record is acknowledged or has failed, whoever
+    produced it. While anybody does, no batch lingers (KafkaProducer.flush). It does not say which have failed."""
 
     def __init__(self, clock: Clock, producer: Producer, finish: Finish) -> None:
         self._clock = clock
         self._producer = producer
         self._finish = finish
-        self._waiting: deque[tuple[int, int]] = deque()
-        """(record, attempt), in order of producing."""
-        self._done = 0
-        """Every record before this one is acknowledged."""
-        self._ahead: list[tuple[int, int]] = []
-        """Heap of (first, end) acknowledged out of turn."""
-        producer.on_ack = self._acked
+        self._waiting: deque[tuple[float, int]] = deque()
+        """Since when, and attempt."""
+        producer.ends.on_ack = producer.ends.on_failure = self._heard
 
     def join(self, attempt: int) -> None:
         """Its record has just been produced: send everything."""
-        self._waiting.append((len(self._producer.produced) - 1, attempt))
+        self._waiting.append((self._clock.now, attempt))
         self._producer.send()
 
     def remove(self, attempt: int) -> None:
@@ -77,16 +73,12 @@ class Flush:
         del self._waiting[list(self).index(attempt)]
 
     def clear(self) -> None:
-        """The process died, and with it everybody who waits and every record it had."""
+        """The process died, and with it everybody who waits."""
         self._waiting.clear()
-        self._ahead.clear()
-        self._done = len(self._producer.produced)
 
-    def _acked(self, first: int, end: int) -> None:
-        heappush(self._ahead, (first, end))
-        while self._ahead and self._ahead[0][0] == self._done:
-            self._done = heappop(self._ahead)[1]
-        while self._waiting and self._waiting[0][0] < self._done:
+    def _heard(self, first: int, end: int) -> None:
+        oldest = self._producer.oldest() if self._waiting else 0.0
+        while self._waiting and self._waiting[0][0] < oldest:
             self._finish(self._waiting.popleft()[1], self._clock.now)
 
     def __len__(self) -> int:

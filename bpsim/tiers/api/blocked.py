@@ -43,7 +43,7 @@ class Blocked:
 
     def _unblock(self) -> None:
         now = self._clock.now
-        while self._waiting and self._producer.offer(self._waiting[0][0], now):
+        while self._waiting and self._producer.offer(self._waiting[0][0], now, waited=True):
             self._produced(self._waiting.popleft()[0], now)
         self._watch()
 

@@ -41,15 +41,16 @@ class Producing:
         self.blocked = Blocked(clock, producer, to_grid(producer_spec.max_block), self._unblocked, self._lost_patience)
         self.acks: Acks | None = None
         if spec.reply == "on_ack":
-            self.acks = OwnAck(clock, producer, self._acked)
+            self.acks = OwnAck(clock, producer, self._acked, self._not_acked)
         elif spec.reply == "on_flush":
             self.acks = Flush(clock, producer, self._flushed)
         flushing = self.acks if isinstance(self.acks, Flush) else ()
-        producer.anybody_blocked = lambda: len(self.blocked) > 0 or len(flushing) > 0
+        producer.anybody_blocked = lambda: len(self.blocked) > 0
+        producer.anybody_flushing = lambda: len(flushing) > 0
 
     def produce(self, attempt: int, now: float) -> None:
         """The handler of `attempt` calls the producer."""
-        if not self.blocked and self.producer.offer(attempt, now):
+        if self.producer.offer(attempt, now):
             self._produced(attempt, now)
         elif self._fails_fast:
             self._give_up(attempt, now, REJECTED)
@@ -75,6 +76,9 @@ class Producing:
 
     def _acked(self, attempt: int, now: float) -> None:
         self._finish(attempt, now)
+
+    def _not_acked(self, attempt: int, now: float) -> None:
+        self._give_up(attempt, now, PRODUCE_FAILED)
 
     def _flushed(self, attempt: int, now: float) -> None:
         self._finish(attempt, now)

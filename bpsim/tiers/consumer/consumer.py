@@ -5,56 +5,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from math import nan
-from typing import ClassVar, Literal
 
-from pydantic import Field, model_validator
-
-from bpsim.distributions import Constant, Distribution
 from bpsim.faults import Conditions
 from bpsim.kernel.buffer import Buffer, Range
 from bpsim.kernel.clock import Clock
 from bpsim.kernel.servers import TimedServers
 from bpsim.kernel.stage import Stage
-from bpsim.spec import Spec
 from bpsim.streams import Draws, Streams
 from bpsim.tiers.broker import Broker
-from bpsim.units import Bytes, PositiveSeconds
-
-
-class ConsumerSpec(Spec):
-    """One poll loop: fetch up to `max_poll_records`, handle them one by one, hand them on, poll again."""
-
-    not_yet: ClassVar[dict[str, str]] = {
-        "max_poll_interval": "eviction from the group and rebalancing come with issue 5",
-        "group": "several consumers come with issue 5",
-    }
-    max_poll_records: int = Field(default=500, ge=1, le=1_000_000)
-    fetch_latency: Distribution = Field(default=Constant(value=0.001), description="time of one poll that finds records")
-    service: Distribution = Field(default=Constant(value=0.0), description="time the loop spends on each record")
-    when_full: Literal["pause", "block"] = Field(
-        default="pause",
-        description="downstream full: do not poll before there is room (blocking before service), "
-        "or poll and wait with the records in hand (blocking after service)",
-    )
-    commit_interval: PositiveSeconds = Field(
-        default=5.0, description="how often the position up to which all is delivered is committed (auto.commit.interval.ms)"
-    )
-    heap: Bytes | None = Field(
-        default=None,
-        description="memory of the consuming process: records it has read (in Flink's buffers, too) and not yet delivered",
-    )
-    overhead: int = Field(default=0, ge=0, le=10**9, description="bytes that one record takes there beyond its size")
-    restart_after: PositiveSeconds | None = Field(
-        default=None, description="from an out-of-memory crash to reading again; none: it stays down"
-    )
-
-    @model_validator(mode="after")
-    def _nothing_is_ignored(self) -> ConsumerSpec:
-        for name in ("overhead", "restart_after"):
-            if getattr(self, name) and self.heap is None:
-                raise ValueError(f"{name} needs a heap that can run out; add heap")
-        return self
-
+from bpsim.tiers.consumer.spec import ConsumerSpec
 
 Poll = tuple[int, float, list[Range]]
 """Its number, when it was sent, what it found."""
@@ -84,7 +43,9 @@ class Consumer:
         self._free = True
         self._conditions = Conditions()
         self.alive = True
-        self.on_read: Callable[[list[Range]], None] = lambda ranges: None
+        self.on_read: Callable[[int, list[Range]], None] = lambda partition, ranges: None
+        self._unread: dict[int, None] = {}
+        """Partitions with something to read, in the order of their turns."""
         self._paused = False
         self._row = row
         self._mark = mark
@@ -93,9 +54,13 @@ class Consumer:
         if spec.service.mean > 0:
             self._loop = Stage(clock, 1, Buffer(1 << 62), outbox, work, row)
             self._loop.on_empty = self._done
-        broker.log.on_item = self.poll
+        broker.log.on_item = self._note_item
         self._resume: Callable[[], None] = self._loop.resume if self._loop else self._hand_on
         outbox.on_room = self._on_room
+
+    def _note_item(self, partition: int) -> None:
+        self._unread[partition] = None
+        self.poll()
 
     def _on_room(self) -> None:
         self._resume()
@@ -115,9 +80,24 @@ class Consumer:
         self._free = False
         latency = self._latency[self._polls]
         self._polls += 1
-        ranges = self.broker.read(count)
-        self._fetching.begin(self.clock.now, latency, (self._polls, self.clock.now, ranges))
-        self.on_read(ranges)
+        self._fetching.begin(self.clock.now, latency, (self._polls, self.clock.now, self._read(count)))
+
+    def _read(self, count: int) -> list[Range]:
+        """Up to `count` records, from one partition after the other."""
+        log, found = self.broker.log, []
+        while count > 0 and log.held:
+            if not self._unread:  # after a crash
+                self._unread = {number: None for number, one in enumerate(log.partitions) if one.unread}
+            partition = next(iter(self._unread))
+            del self._unread[partition]
+            ranges = log.read(partition, count)
+            count -= sum(end - first for first, end, _ in ranges)
+            if log.partitions[partition].unread:
+                self._unread[partition] = None
+            if ranges:
+                self.on_read(partition, ranges)
+            found += ranges
+        return found
 
     def _note_pause(self, paused: bool) -> None:
         if paused != self._paused:

@@ -1,0 +1,59 @@
+"""`config: producer.properties` beside a scenario: its options go where they would stand if they had been written there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from bpsim.document import Document, InvalidScenario, Problem
+from bpsim.kafka.option import Table
+from bpsim.kafka.properties import read_properties
+from bpsim.kafka.tables import TABLES
+
+
+def option_names() -> frozenset[str]:
+    """Every option with a dot in its name."""
+    return frozenset(name for table in _all_tables() for name in table.by_name if "." in name)
+
+
+def _all_tables() -> Iterator[Table]:
+    return (table for tables in TABLES.values() for table in tables.values())
+
+
+def with_configs(tree: dict[str, Any], document: Document, problems: list[Problem]) -> dict[str, Any]:
+    """`tree` with the options of the files that its tiers name; what is written in the scenario itself is stronger."""
+    return {key: _with_config(key, part, document, problems) for key, part in tree.items()}
+
+
+def _with_config(tier: str, part: Any, document: Document, problems: list[Problem]) -> Any:
+    if tier not in TABLES or not isinstance(part, dict) or not isinstance(part.get("config"), str):
+        return part
+    rest = {key: value for key, value in part.items() if key != "config"}
+    if document.folder is None:
+        problems.append(document.problem((tier, "config"), "a scenario that is no file has no other files beside it"))
+        return rest
+    path = document.folder / part["config"]
+    try:
+        entries = read_properties(path)
+    except InvalidScenario as error:
+        problems += error.problems
+        return rest
+    tables = TABLES[tier]
+    table = tables.get(str(part.get("client")), next(iter(tables.values())))
+    given = {_identity(table, name) for name in rest}
+    file = str(path)
+    for entry in entries:
+        where = (tier, entry.key)
+        document.imported[where] = (file, (entry.line, entry.column))
+        if table.find(entry.key) is None:
+            what = f"'{entry.key}' is not an option of {table.owner}{table.near(entry.key)}"
+            problems.append(Problem(entry.line, entry.column, what, "", file))
+        elif _identity(table, entry.key) not in given:
+            rest[entry.key] = entry.value
+    return rest
+
+
+def _identity(table: Table, name: str) -> str:
+    """What two names of one option have in common."""
+    option = table.find(name)
+    return option.path.split(".")[0] if option is not None and option.path else name
