@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from validation import api_runs, laws, metastable, policies, postgres
+from validation import api_runs, flink_jobs, laws, metastable, policies, postgres
 from validation.rows import Effort, Row
 
 HERE = Path(__file__).parent
@@ -27,6 +27,11 @@ PUBLISHED["postgres-measured"] = {
     "claim": "A real database: what a batch costs by its rows, and ten seconds of a table lock",
     "source_url": f"https://www.postgresql.org (PostgreSQL 15, {ON_TWO_CORES})",
 }
+PUBLISHED["flink-measured"] = {
+    "claim": "Jobs of Flink 2.3 and 1.20 under load: latency in buffers, debloated sizes, queues, checkpoints, a slow-down",
+    "source_url": f"https://nightlies.apache.org/flink/ (released versions, {ON_TWO_CORES})",
+}
+PUBLISHED["flink-of-the-machine"] = {"claim": "Three figures of those jobs that tell of the machine they ran on"}
 COMPARISONS: dict[str, Callable[..., list[Row]]] = {
     "hotos25-running-example": metastable.running_example,
     "hotos25-mitigations-derived": metastable.mitigations,
@@ -51,6 +56,7 @@ COMPARISONS: dict[str, Callable[..., list[Row]]] = {
     "hunt-hillier-boling": laws.blocked_lines,
     "brooker-utilization": laws.utilization,
     "flink-bdp": laws.bandwidth_delay,
+    "flink-measured": flink_jobs.measured,
     "flink-buffer-size-ema-vectors": laws.buffer_size_ema,
     "flink-buffer-debloater-vectors": laws.buffer_debloater,
     "api-measured": api_runs.measured,
@@ -69,6 +75,7 @@ NOT_COMPARED = {
     "brooker-lorenz": "arithmetic on five published percentiles; bpsim has every latency",
     "kafka-e2e-latency": "measured on hardware of its own; a calibration, no property of the model",
     "kafka-linkedin-latency": "measured on hardware of its own, and the page could not be read",
+    "flink-of-the-machine": "; ".join(f"{row}: {why}" for row, why in flink_jobs.OF_THE_MACHINE.items()),
     "dagor": "the published part is p^k; requests here make one call each",
 }
 

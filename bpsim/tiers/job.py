@@ -105,6 +105,8 @@ class Job:
         for partition, ranges in self._again(now, inside):
             self.replayed += ranges
             self._broker.log.put_back(partition, ranges)
+        if self._flink is not None:
+            self.replayed += [(record, record + 1) for record in self._flink.in_flight]
         self._reads = []
         self._read = 0
         self._delivered_before = self._sink.count

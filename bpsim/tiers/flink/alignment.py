@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bpsim.kernel.clock import Clock
-from bpsim.tiers.flink.buffers import Barrier
+from bpsim.tiers.flink.buffers import Barrier, InFlight
 from bpsim.tiers.flink.gate import InputChannel, InputGate
 from bpsim.tiers.flink.partition import ResultPartition
 
@@ -19,7 +19,7 @@ class Ack:
     """The first barrier was there."""
     aligned: float
     """The last one was."""
-    persisted: int = 0
+    persisted: InFlight | None = None
     """In-flight data that is part of the checkpoint (unaligned)."""
 
 
@@ -31,7 +31,7 @@ class Alignment:
         clock: Clock,
         gate: InputGate,
         outputs: Sequence[ResultPartition],
-        unread: Callable[[], int],
+        unread: Callable[[], InFlight],
         is_current: Callable[[int], bool],
         acknowledge: Callable[[int, Ack], None],
     ) -> None:
@@ -44,18 +44,16 @@ class Alignment:
         self._done = 0
         self._checkpoint = 0
         self._seen: list[InputChannel] = []
-        self._marks: dict[int, int] | None = None
-        """Bytes that each channel without its barrier had received when the first barrier overtook the data."""
         self._began = 0.0
-        self._persisted = 0
+        self._persisted: InFlight | None = None
+        """What barriers have overtaken, once the first has."""
 
     def _first(self, checkpoint: int) -> None:
         if checkpoint != self._checkpoint:
             self._checkpoint = checkpoint
             self._began = self._clock._now
             self._seen = []
-            self._marks = None
-            self._persisted = 0
+            self._persisted = None
 
     def on_barrier(self, channel: InputChannel, barrier: Barrier) -> None:
         """One that has queued behind the data."""
@@ -64,9 +62,9 @@ class Alignment:
             return
         self._first(barrier.checkpoint)
         self._seen.append(channel)
-        if self._marks is not None:
+        if self._persisted is not None:
             channel.subpartition.resume()
-            self._complete_overtaking()
+            self._overtake([channel])
         elif len(self._seen) == len(self._gate.channels):
             barrier = Barrier(barrier.checkpoint, barrier.blocks)
             for output in self._outputs:
@@ -80,14 +78,13 @@ class Alignment:
         if self._is_current(barrier.checkpoint) and self._done != barrier.checkpoint:
             self._first(barrier.checkpoint)
             self._seen.append(channel)
-            self._overtake()
+            self._overtake([channel])
 
     def switch(self, checkpoint: int) -> None:
         """The checkpoint has taken `aligned-checkpoint-timeout`: its barriers overtake the data from now on."""
         if self._done == checkpoint:
-            extra = sum(output.overtake(checkpoint) for output in self._outputs)
-            if extra:
-                self._acknowledge(checkpoint, Ack(self._began, self._began, extra))
+            for output in self._outputs:
+                self._acknowledge(checkpoint, Ack(self._began, self._began, output.overtake(checkpoint)))
             return
         waiting = self._seen if self._checkpoint == checkpoint else []
         found = [channel for channel in self._gate.channels if channel.overtake(checkpoint)]
@@ -96,20 +93,22 @@ class Alignment:
             for channel in self._seen:
                 channel.subpartition.resume()
             self._seen += found
-            self._overtake()
+            self._overtake(self._seen)
 
-    def _overtake(self) -> None:
-        if self._marks is None:
-            self._marks = {id(channel): channel.bytes_in for channel in self._gate.channels}
-            self._persisted = self._unread() + sum(part.size for part in self._gate.received)
+    def _overtake(self, channels: Sequence[InputChannel]) -> None:
+        """The barriers of these channels have overtaken their data."""
+        if self._persisted is None:
+            self._persisted = self._unread()
+            for part in self._gate.received:
+                self._persisted.add(part)
             for output in self._outputs:
-                self._persisted += output.broadcast(Barrier(self._checkpoint, False, True))
-        self._complete_overtaking()
-
-    def _complete_overtaking(self) -> None:
-        assert self._marks is not None
-        channel = self._seen[-1]
-        self._persisted += channel.bytes_in - self._marks[id(channel)]
+                self._persisted.add(output.broadcast(Barrier(self._checkpoint, False, True)))
+            for channel in self._gate.channels:
+                channel.recording = InFlight()
+        for channel in channels:
+            if channel.recording is not None:
+                self._persisted.add(channel.recording)
+                channel.recording = None
         if len(self._seen) == len(self._gate.channels):
             self._finish()
 
@@ -121,3 +120,4 @@ class Alignment:
         """The job died."""
         self._checkpoint = self._done = 0
         self._seen = []
+        self._persisted = None

@@ -54,6 +54,21 @@ class Slice:
         segment.size = 0
 
 
+class InFlight:
+    """Data that barriers have overtaken: a part of their checkpoint."""
+
+    __slots__ = ("records", "size")
+
+    def __init__(self) -> None:
+        self.records: list[int] = []
+        self.size = 0
+
+    def add(self, part: Segment | Slice | InFlight) -> None:
+        """This, too."""
+        self.records += part.records
+        self.size += part.size
+
+
 class LocalBufferPool:
     """The segments of one task's output: `size` of them, and `overdraft` more within a record that has begun.
 
@@ -152,18 +167,18 @@ class Subpartition:
             self.queue.append(barrier)
         self.reader.on_data()
 
-    def overtake(self, checkpoint: int) -> int:
-        """Move a checkpoint's barrier that waits here in front of the data; returns the bytes it overtakes."""
-        bytes_before = 0
+    def overtake(self, checkpoint: int) -> InFlight:
+        """Move a checkpoint's barrier that waits here in front of the data; returns what it overtakes."""
+        before = InFlight()
         for position, element in enumerate(self.queue):
             if isinstance(element, Segment):
-                bytes_before += element.size
+                before.add(element)
             elif element.checkpoint == checkpoint:
                 del self.queue[position]
                 self.queue.appendleft(Barrier(checkpoint, False, True))
                 self.reader.on_data()
-                return bytes_before
-        return 0
+                return before
+        return InFlight()
 
     def flush(self) -> None:
         """Let the reader have what the open segment holds."""

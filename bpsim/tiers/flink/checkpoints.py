@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import nan
 
 from bpsim.kernel.clock import Clock
 from bpsim.result import Ended
 from bpsim.streams import Streams, to_grid
 from bpsim.tiers.flink.alignment import Ack, Alignment
-from bpsim.tiers.flink.buffers import Barrier
+from bpsim.tiers.flink.buffers import Barrier, InFlight
 from bpsim.tiers.flink.conf import Checkpointing
 from bpsim.tiers.flink.jobgraph import JobGraph
 from bpsim.tiers.flink.operator import OperatorSubtask
@@ -31,9 +31,9 @@ class Snapshots:
 class Hands:
     """Who is told."""
 
-    on_source: Callable[[int, int], None] = lambda source, number: None
-    """(subtask, checkpoint): a source sends its barriers."""
-    on_complete: Callable[[int], None] = lambda number: None
+    on_source: Callable[[int, int], list[int]] = lambda source, number: []
+    """(subtask, checkpoint): a source sends its barriers; returns records that are in-flight data before them."""
+    on_complete: Callable[[Checkpoint], None] = lambda checkpoint: None
     on_failure: Callable[[], None] = lambda: None
     """More checkpoints in a row have failed than is tolerated."""
 
@@ -51,8 +51,8 @@ class Checkpoint:
     """Longest time from the trigger to a subtask's first barrier."""
     alignment: float = 0.0
     """Longest time from a subtask's first barrier to its last."""
-    persisted: int = 0
     state: int = 0
+    persisted: InFlight = field(default_factory=InFlight)
 
 
 class Coordinator:
@@ -143,10 +143,10 @@ class Coordinator:
         options, now, subtask = self._options, self.clock._now, self._subtasks[index]
         late = now - self._current.triggered >= options.aligned_timeout
         overtakes = options.unaligned and late
-        self._hands.on_source(index, number)
+        self._current.persisted.records += self._hands.on_source(index, number)
         barrier = Barrier(number, options.exactly_once and not overtakes, overtakes)
-        persisted = sum(output.broadcast(barrier) for output in subtask.partitions)
-        self._write(index, number, Ack(now, now, persisted))
+        for output in subtask.partitions:
+            self._write(index, number, Ack(now, now, output.broadcast(barrier)))
 
     def _switch(self, number: int) -> None:
         if not self.is_current(number):
@@ -163,7 +163,8 @@ class Coordinator:
 
     def _switch_source(self, subtask: Subtask, number: int) -> None:
         if self._current is not None and self.is_current(number):
-            self._current.persisted += sum(output.overtake(number) for output in subtask.partitions)
+            for output in subtask.partitions:
+                self._current.persisted.add(output.overtake(number))
 
     def _write(self, index: int, number: int, ack: Ack) -> None:
         """A subtask writes its state, in the background, and then says so."""
@@ -171,7 +172,8 @@ class Coordinator:
         if rate is None:
             self._acknowledge((index, number, ack))
         else:
-            takes = to_grid((self._snapshots.state_bytes[index] + ack.persisted) / rate)
+            persisted = ack.persisted.size if ack.persisted is not None else 0
+            takes = to_grid((self._snapshots.state_bytes[index] + persisted) / rate)
             self.clock.call_small(self.clock._now + takes, self._acknowledge, (index, number, ack))
 
     def _acknowledge(self, said: tuple[int, int, Ack]) -> None:
@@ -181,12 +183,13 @@ class Coordinator:
             return
         current.start_delay = max(current.start_delay, ack.began - current.triggered)
         current.alignment = max(current.alignment, ack.aligned - ack.began)
-        current.persisted += ack.persisted
+        if ack.persisted is not None:
+            current.persisted.add(ack.persisted)
         current.waits_for.discard(index)
         if not current.waits_for:
             self.failures = 0
             self._end(Ended.COMPLETED)
-            self._hands.on_complete(number)
+            self._hands.on_complete(current)
             self._go_on()
 
     def _go_on(self) -> None:

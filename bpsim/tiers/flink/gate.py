@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from bpsim.kernel.buffer import nothing
-from bpsim.tiers.flink.buffers import Barrier, Slice, Subpartition
+from bpsim.tiers.flink.buffers import Barrier, InFlight, Slice, Subpartition
 
 Element = Slice | Barrier
 
@@ -17,8 +17,8 @@ class InputChannel(Protocol):
 
     subpartition: Subpartition
     ready: bool
-    bytes_in: int
-    """Bytes received."""
+    recording: InFlight | None
+    """What comes in belongs to a checkpoint whose barrier has overtaken the data of other channels, and not yet this one's."""
 
     def poll(self) -> Element | None:
         """The next element for the task."""
@@ -126,13 +126,13 @@ class InputGate:
 class LocalInputChannel:
     """A channel within one TaskManager: the task reads the sender's queue, there are no buffers on this side."""
 
-    __slots__ = ("_gate", "bytes_in", "ready", "subpartition")
+    __slots__ = ("_gate", "ready", "recording", "subpartition")
 
     def __init__(self, gate: InputGate, subpartition: Subpartition) -> None:
         self._gate = gate
         self.subpartition = subpartition
         self.ready = False
-        self.bytes_in = 0
+        self.recording: InFlight | None = None
         subpartition.reader = self
 
     def on_data(self) -> None:
@@ -149,8 +149,8 @@ class LocalInputChannel:
 
     def poll(self) -> Element | None:
         element = self.subpartition.take()
-        if isinstance(element, Slice):
-            self.bytes_in += element.size
+        if self.recording is not None and isinstance(element, Slice):
+            self.recording.add(element)
         return element
 
     def release(self, part: Slice) -> None:
@@ -162,6 +162,7 @@ class LocalInputChannel:
 
     def clear(self) -> None:
         self.ready = False
+        self.recording = None
 
     @property
     def in_use(self) -> int:
@@ -177,8 +178,9 @@ class RemoteInputChannel:
     own, and floating ones as the sender's backlog asks for (RemoteInputChannel.java, BufferManager.java)."""
 
     __slots__ = (
-        "_gate", "_queue", "_sending", "_waiting", "bytes_in", "credit", "exclusive", "floating", "initial", "ready",
-        "required", "subpartition",
+        "_gate", "_queue", "_sending", "_waiting", "credit", "exclusive", "floating", "initial", "ready",
+        "recording", "required",
+        "subpartition",
     )  # fmt: skip
 
     def __init__(self, gate: InputGate, subpartition: Subpartition, exclusive: int) -> None:
@@ -187,7 +189,7 @@ class RemoteInputChannel:
         self.initial = exclusive
         self._queue: deque[Element] = deque()
         self._sending = False
-        self.bytes_in = 0
+        self.recording: InFlight | None = None
         subpartition.reader = self
         self._reset()
 
@@ -198,6 +200,7 @@ class RemoteInputChannel:
 
     def clear(self) -> None:
         self._queue.clear()
+        self.recording = None
         self._reset()
 
     def on_data(self) -> None:
@@ -223,7 +226,8 @@ class RemoteInputChannel:
         self._sending = False
 
     def _receive(self, part: Slice) -> None:
-        self.bytes_in += part.size
+        if self.recording is not None:
+            self.recording.add(part)
         self.credit -= 1
         self.required -= 1
         part.floating = self.floating > 0

@@ -11,7 +11,7 @@ from bpsim.kernel.buffer import Buffer
 from bpsim.kernel.clock import Clock
 from bpsim.result import Table
 from bpsim.streams import Streams
-from bpsim.tiers.flink.checkpoints import Coordinator, Hands, Snapshots
+from bpsim.tiers.flink.checkpoints import Checkpoint, Coordinator, Hands, Snapshots
 from bpsim.tiers.flink.conf import FlinkConf
 from bpsim.tiers.flink.flink import FlinkSpec
 from bpsim.tiers.flink.graph import state_bytes
@@ -42,7 +42,10 @@ class FlinkJob:
         self._row = rows
         self._mark = mark
         self._sources: list[QueueSource] = []
+        self.in_flight: list[int] = []
+        """Records that the last completed checkpoint holds, and with which the job starts anew."""
         self._batch = batch
+        self._alive = True
         self._recovery = spec.recovery
         self._restarts = self.conf.restart.build()
         self._jitter = streams.rng("flink.restart")
@@ -67,12 +70,13 @@ class FlinkJob:
         hands = Hands(self._begin_epoch, self._complete, self._fail)
         return Coordinator(self.clock, self.graph, options, streams, snapshots, hands)
 
-    def _begin_epoch(self, source: int, checkpoint: int) -> None:
-        self._sources[source].begin_epoch(checkpoint)
+    def _begin_epoch(self, source: int, checkpoint: int) -> list[int]:
+        return self._sources[source].begin_epoch(checkpoint)
 
-    def _complete(self, checkpoint: int) -> None:
+    def _complete(self, checkpoint: Checkpoint) -> None:
+        self.in_flight = checkpoint.persisted.records
         for source in self._sources:
-            source.complete(checkpoint)
+            source.complete(checkpoint.number)
 
     def _fail(self) -> None:
         delay = self._restarts.on_failure(self.clock.now, float(self._jitter.random()))
@@ -95,6 +99,7 @@ class FlinkJob:
         """The process died: forget everything inside."""
         for first, count, entered, started, served, _ in self.unfinished():
             self._row((first, count, entered, started, served, now))
+        self._alive = False
         self.inbox.clear()
         self.graph.clear()
         if self.coordinator is not None:
@@ -102,12 +107,18 @@ class FlinkJob:
 
     def restart(self) -> None:
         """The job runs again, from the last completed checkpoint."""
+        self._alive = True
+        count = len(self._sources)
+        for number, source in enumerate(self._sources):
+            source.restore(self.in_flight[number::count])
         if self.coordinator is not None:
             self.coordinator.restart()
 
     def unfinished(self) -> list[tuple[float, ...]]:
         """Rows of what is inside."""
         waiting: list[tuple[float, ...]] = [(a, b - a, entered, nan, nan, nan) for a, b, entered in self.inbox.ranges]
+        if not self._alive:
+            waiting += [(record, 1, self.graph.entered[record], nan, nan, nan) for record in self.in_flight]
         return waiting + self.graph.unfinished()
 
     def tables(self) -> dict[str, Table]:

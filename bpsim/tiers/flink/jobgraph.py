@@ -19,6 +19,7 @@ from bpsim.tiers.flink.graph import OperatorSpec, Task, rate_limit, slots, task_
 from bpsim.tiers.flink.network import FRAMING, OVERSLEPT, OutputFlusher, input_gate, result_partition
 from bpsim.tiers.flink.operator import OperatorSubtask
 from bpsim.tiers.flink.partition import ResultPartition, Route, by_key, rebalance
+from bpsim.tiers.flink.placement import shares
 from bpsim.tiers.flink.subtask import Output, Subtask
 from bpsim.tiers.flink.times import Spent
 
@@ -65,6 +66,7 @@ class JobGraph:
         self.entered = array("d")
         self._around = around
         self._source = source
+        self._shares = shares(operators, conf)
         self._waiting: deque[BlockingEnd] = deque()
         self.ends: list[End] = []
         self.vertices: list[Vertex] = []
@@ -111,8 +113,9 @@ class JobGraph:
             return self._end()
         exchange, parallelism = after[0].exchange, after[0].parallelism
         channels = 1 if exchange == "forward" else parallelism
-        settle = _late(vertex.subtasks, number)
-        partition = result_partition(self.conf, channels, record_bytes + FRAMING, self._route(exchange, parallelism), settle)
+        size = self._shares[len(self.vertices), number].outputs[0].size
+        route, settle = self._route(exchange, parallelism), _late(vertex.subtasks, number)
+        partition = result_partition(self.conf, size, channels, record_bytes + FRAMING, route, settle)
         vertex.partitions.append(partition)
         return partition
 
@@ -140,7 +143,8 @@ class JobGraph:
                 senders.append((partition, number, local))
             elif sender == number:
                 senders.append((partition, 0, local))
-        return input_gate(self.conf, senders)
+        floating = self._shares[len(self.vertices), number].floating[0]
+        return input_gate(self.conf, floating.size, senders)
 
     def _on_room(self) -> None:
         outbox, waiting = self._around.outbox, self._waiting

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from bpsim.kernel.clock import Clock
 from bpsim.streams import Draws, to_grid
+from bpsim.tiers.flink import pools
 from bpsim.tiers.flink.buffers import LocalBufferPool
 from bpsim.tiers.flink.conf import FlinkConf
 from bpsim.tiers.flink.gate import InputGate, LocalInputChannel, RemoteInputChannel
@@ -18,10 +19,9 @@ OVERSLEPT = (50e-6, 150e-6)
 
 
 def result_partition(
-    conf: FlinkConf, channels: int, record_bytes: int, route: Route, settle: Callable[[], None]
+    conf: FlinkConf, size: int, channels: int, record_bytes: int, route: Route, settle: Callable[[], None]
 ) -> ResultPartition:
-    """The output of one subtask, of records that take `record_bytes` each."""
-    size = channels * conf.buffers_per_channel + conf.floating_buffers_per_gate
+    """The output of one subtask, with a pool of `size` buffers, of records that take `record_bytes` each."""
     most = conf.max_buffers_per_channel
     pool = LocalBufferPool(size, conf.max_overdraft_buffers_per_gate, most, channels, conf.hard_channel_limit)
     packing = Packing(
@@ -38,17 +38,10 @@ def result_partition(
     return partition
 
 
-def input_gate(conf: FlinkConf, senders: list[tuple[ResultPartition, int, bool]]) -> InputGate:
-    """The input of one subtask from these (partition, number of its subpartition, whether in the same TaskManager).
-
-    With more channels than `required_buffers_per_gate` allows exclusive buffers for, they become floating ones
-    (InputGateSpecUtils.java).
-    """
-    channels = len(senders)
-    total = channels * conf.buffers_per_channel + conf.floating_buffers_per_gate
-    required = min(conf.required_buffers_per_gate, channels * conf.buffers_per_channel + 1)
-    exclusive = min(conf.buffers_per_channel, (required - 1) // channels)
-    gate = InputGate(total - exclusive * channels)
+def input_gate(conf: FlinkConf, floating: int, senders: list[tuple[ResultPartition, int, bool]]) -> InputGate:
+    """The input of one subtask from these (partition, number of its subpartition, whether in the same TaskManager)."""
+    exclusive = pools.input_gate(conf, len(senders)).exclusive
+    gate = InputGate(floating)
     for partition, number, local in senders:
         subpartition = partition.subpartitions[number]
         if local:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from bpsim.kernel.clock import Clock
 from bpsim.streams import to_grid
-from bpsim.tiers.flink.buffers import Barrier, Slice
+from bpsim.tiers.flink.buffers import Barrier, InFlight, Slice
 from bpsim.tiers.flink.debloat import Debloating
 from bpsim.tiers.flink.gate import InputChannel, InputGate
 from bpsim.tiers.flink.subtask import Output, Subtask
@@ -68,11 +68,13 @@ class OperatorSubtask(Subtask):
             channel.release(part)
 
     @property
-    def unread(self) -> int:
-        """Bytes of the buffer at hand whose records are still to come."""
-        if self._reading is None or not self.records:
-            return 0
-        return self._reading[1].size * len(self.unfinished) // len(self.records)
+    def unread(self) -> InFlight:
+        """The records still to come of the buffer at hand."""
+        unread = InFlight()
+        unread.records = self.unfinished
+        if self._reading is not None and self.records:
+            unread.size = self._reading[1].size * len(unread.records) // len(self.records)
+        return unread
 
     def _due(self, _: object) -> None:
         self.post(self._debloat)

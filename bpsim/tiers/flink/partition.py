@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bpsim.tiers.flink.buffers import Barrier, LocalBufferPool, Segment, Subpartition
+from bpsim.tiers.flink.buffers import Barrier, InFlight, LocalBufferPool, Segment, Subpartition
 
 Route = Callable[[list[int], int], list[Sequence[int]]]
 """(records, records routed so far) -> by subpartition the positions of its records."""
@@ -186,16 +186,22 @@ class ResultPartition:
         """The record in the middle of which the task stands still."""
         return [] if self._pending is None else [self._pending[1]]
 
-    def broadcast(self, barrier: Barrier) -> int:
-        """Send a barrier on every channel; returns the bytes it overtakes."""
-        overtaken = self.size if barrier.overtakes else 0
+    def broadcast(self, barrier: Barrier) -> InFlight:
+        """Send a barrier on every channel; returns what it overtakes."""
+        overtaken = InFlight()
         for subpartition in self.subpartitions:
+            for element in subpartition.queue if barrier.overtakes else ():
+                if isinstance(element, Segment):
+                    overtaken.add(element)
             subpartition.add_barrier(barrier)
         return overtaken
 
-    def overtake(self, checkpoint: int) -> int:
-        """Let a checkpoint's barriers overtake the data that waits before them; returns its bytes."""
-        return sum(subpartition.overtake(checkpoint) for subpartition in self.subpartitions)
+    def overtake(self, checkpoint: int) -> InFlight:
+        """Let a checkpoint's barriers overtake the data that waits before them; returns it."""
+        overtaken = InFlight()
+        for subpartition in self.subpartitions:
+            overtaken.add(subpartition.overtake(checkpoint))
+        return overtaken
 
     @property
     def size(self) -> int:

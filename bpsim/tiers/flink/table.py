@@ -103,5 +103,5 @@ def checkpoint_table(checkpoints: list[Checkpoint]) -> Table:
         "start_delay_s": np.array([one.start_delay for one in checkpoints], dtype=np.float64),
         "alignment_s": np.array([one.alignment for one in checkpoints], dtype=np.float64),
         "state_bytes": np.array([one.state for one in checkpoints], dtype=np.int64),
-        "persisted_bytes": np.array([one.persisted for one in checkpoints], dtype=np.int64),
+        "persisted_bytes": np.array([one.persisted.size for one in checkpoints], dtype=np.int64),
     }

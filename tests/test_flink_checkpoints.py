@@ -1,0 +1,151 @@
+"""Checkpoints: barriers that queue or overtake, expiry and restarts, and what is read again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bpsim.engine import run
+from bpsim.keys import Keys
+from bpsim.result import Ended, Result
+from bpsim.scenario import Scenario
+from bpsim.tiers.flink.alone import AloneResult
+from tests.flink_jobs import CHECKPOINTS, DEBLOAT, UNALIGNED, alone, line, through
+
+SINK = {"name": "sink", "rate_limit": 200.0}
+TWO = line(SINK | {"exchange": "hash"}, parallelism=2)
+MANY_KEYS = Keys(distinct=1000)
+ONE_EXCHANGE = 18.5 * 32768 / 1029 / 200
+"""Seconds from a source to a sink of 200 records a second when all buffers between them are full."""
+
+
+def took(result: AloneResult) -> np.ndarray:
+    """Seconds of each completed checkpoint of the second half of a run."""
+    done = result.checkpoints["ended"] == Ended.COMPLETED
+    return (result.checkpoints["ended_s"] - result.checkpoints["triggered_s"])[done][sum(done) // 2 :]
+
+
+def test_an_aligned_barrier_takes_as_long_as_the_data_before_it() -> None:
+    assert took(alone(line(SINK), CHECKPOINTS, duration=40.0)).mean() == pytest.approx(ONE_EXCHANGE, rel=0.03)
+
+
+def test_it_takes_that_long_on_every_exchange() -> None:
+    job = line({"name": "map", "rate_limit": 200.0}, {"name": "sink", "rate_limit": 190.0})
+    result = alone(job, CHECKPOINTS | {"execution.checkpointing.interval": "20 s"}, duration=160.0)
+    assert took(result)[-1] == pytest.approx(2 * ONE_EXCHANGE * 200 / 190, rel=0.05)
+
+
+def test_debloated_it_takes_about_the_target_on_an_exchange() -> None:
+    assert took(alone(line(SINK), CHECKPOINTS | DEBLOAT, duration=60.0)).mean() == pytest.approx(1.25, rel=0.15)
+
+
+def test_an_unaligned_barrier_waits_for_one_record_and_takes_the_data_along() -> None:
+    """Flink's own run: 1.26 to 1.47 MB of at most 1.57 MB persisted."""
+    result = alone(TWO, CHECKPOINTS | UNALIGNED, 1000.0, 40.0, keys=MANY_KEYS)
+    assert (took(result) <= 0.006).all()
+    persisted = result.checkpoints["persisted_bytes"][len(took(result)) :]
+    assert 1.26e6 < np.median(persisted) < 1.57e6
+
+
+def test_with_a_timeout_barriers_first_queue_and_then_overtake() -> None:
+    options = CHECKPOINTS | UNALIGNED | {"execution.checkpointing.aligned-checkpoint-timeout": "1 s"}
+    result = alone(TWO, options, 1000.0, 40.0, keys=MANY_KEYS)
+    np.testing.assert_allclose(took(result), 1.0, atol=0.02)
+    at_once = alone(TWO, CHECKPOINTS | UNALIGNED, 1000.0, 40.0, keys=MANY_KEYS)
+    less = [np.median(r.checkpoints["persisted_bytes"]) for r in (result, at_once)]
+    assert less[0] < 0.85 * less[1]
+
+
+def test_aligned_fast_enough_nothing_overtakes() -> None:
+    options = CHECKPOINTS | UNALIGNED | {"execution.checkpointing.aligned-checkpoint-timeout": "5 s"}
+    result = alone(line(SINK), options)
+    assert (result.checkpoints["persisted_bytes"] == 0).all()
+
+
+def test_at_least_once_does_not_hold_back_the_faster_channel() -> None:
+    """One of two sources is behind; without alignment, what the other sent after its barrier is handled at once."""
+    modes = ("EXACTLY_ONCE", "AT_LEAST_ONCE")
+    queues = []
+    for mode in modes:
+        result = alone(TWO, CHECKPOINTS | {"execution.checkpointing.mode": mode}, 1000.0, 60.0, keys=MANY_KEYS)
+        queues.append(result.flink["inputQueueSize"][result.flink["vertex"] == "sink"].mean())
+    assert queues[0] < 0.9 * queues[1]
+
+
+def test_a_checkpoint_that_expires_is_followed_by_the_next() -> None:
+    options = CHECKPOINTS | {
+        "execution.checkpointing.timeout": "2 s",
+        "execution.checkpointing.tolerable-failed-checkpoints": "100",
+    }
+    ended = alone(line(SINK), options).checkpoints["ended"]
+    assert (ended[:-1] == Ended.EXPIRED).all() and len(ended) > 4
+
+
+def test_state_takes_time_to_write() -> None:
+    job = {"operators": [{"name": "source"}, {"name": "sink", "exchange": "hash", "state": "50 MB"}], "storage": "100 MB/s"}
+    result = run(through(job | {"options": CHECKPOINTS}, client={"keys": {"distinct": 5}}))
+    table = result.tables["checkpoints"]
+    assert (table["state_bytes"] == 50e6).all()
+    np.testing.assert_allclose((table["ended_s"] - table["triggered_s"])[:-1], 0.5, atol=0.01)
+
+
+SLOW_SINK = [{"name": "source"}, {"name": "sink", "service": 0.005, "slot_sharing_group": "b"}]
+
+
+def failing(**options: str) -> Result:
+    """A job whose checkpoints need 3 s and may take 2 s."""
+    conf = CHECKPOINTS | {"execution.checkpointing.timeout": "2 s"} | options
+    return run(through({"operators": SLOW_SINK, "options": conf, "recovery": 1.0}, rate=300, duration=60.0))
+
+
+def test_an_expired_checkpoint_restarts_the_job_and_nothing_it_did_counts() -> None:
+    result = failing()
+    kinds = list(result.tables["marks"]["kind"])
+    assert kinds.count("job_fails") > 3 and kinds.count("restart") in (kinds.count("job_fails"), kinds.count("job_fails") - 1)
+    records = result.tables["records"]
+    assert records["redelivered"].max() >= kinds.count("restart") - 1, "the first records are read again after every restart"
+
+
+def test_without_attempts_left_it_stays_down() -> None:
+    result = failing(**{"restart-strategy.type": "none"})
+    assert list(result.tables["marks"]["kind"]) == ["job_fails", "crash"]
+
+
+def test_failures_that_are_tolerated_restart_nothing() -> None:
+    result = failing(**{"execution.checkpointing.tolerable-failed-checkpoints": "1000"})
+    assert "crash" not in result.tables["marks"]["kind"]
+    assert result.tables["records"]["redelivered"].sum() == 0
+
+
+def crashed(at: float, **conf: str) -> tuple[Result, Scenario]:
+    scenario = through(
+        {"operators": SLOW_SINK, "options": CHECKPOINTS | conf},
+        rate=300,
+        faults=[{"kind": "crash", "target": "flink", "at": at, "lasts": 2.0}],
+    )
+    return run(scenario), scenario
+
+
+@pytest.mark.parametrize("at", [14.0, 17.3])
+@pytest.mark.parametrize("conf", [{}, UNALIGNED, DEBLOAT])
+def test_a_crash_reads_again_what_came_after_the_last_completed_checkpoint(at: float, conf: dict[str, Any]) -> None:
+    result, scenario = crashed(at, **conf)
+    table, records = result.tables["checkpoints"], result.tables["records"]
+    before = (table["ended"] == Ended.COMPLETED) & (table["ended_s"] <= at)
+    barrier = table["triggered_s"][before].max()
+    again = records["redelivered"] > 0
+    hops = result.tables["hops"]
+    assert 0 < again.sum() <= 200 * (at - barrier) + 1, "delivered since the barrier at most"
+    never = run(scenario.but(faults=())).tables["records"]["ended_s"]
+    first_ends = records["ended_s"][~np.isnan(records["ended_s"])]
+    assert len(first_ends) < np.sum(~np.isnan(never))
+    assert len(hops["tier"]) > 0
+
+
+def test_the_sooner_the_checkpoint_the_less_is_written_twice() -> None:
+    often = crashed(17.3, **{"execution.checkpointing.interval": "1 s"} | UNALIGNED)[0]
+    seldom = crashed(17.3, **UNALIGNED)[0]
+    twice = [int(result.tables["records"]["redelivered"].sum()) for result in (often, seldom)]
+    assert twice[0] < twice[1]
