@@ -149,3 +149,13 @@ def test_the_sooner_the_checkpoint_the_less_is_written_twice() -> None:
     seldom = crashed(17.3, **UNALIGNED)[0]
     twice = [int(result.tables["records"]["redelivered"].sum()) for result in (often, seldom)]
     assert twice[0] < twice[1]
+
+
+def test_a_job_that_dies_again_and_again_while_it_restores_keeps_every_record() -> None:
+    """The ledger is checked by every run; crashes come before the restored records are through."""
+    faults = [{"kind": "crash", "target": "flink", "at": 9.3, "lasts": 0.3, "times": 12, "every": 1.1}]
+    conf = CHECKPOINTS | UNALIGNED | {"execution.checkpointing.interval": "1500 ms"}
+    job = [{"name": "source", "parallelism": 2}, *SLOW_SINK[1:]]
+    result = run(through({"operators": job, "options": conf}, rate=300, faults=faults))
+    assert (result.tables["checkpoints"]["persisted_bytes"] > 0).any()
+    assert result.tables["records"]["redelivered"].max() >= 2
