@@ -22,7 +22,7 @@ LAYERS = [
     {"records"},
     {"engine", "trouble", "allowance", "utilisation", "theory"},
     {"metrics", "claims", "paired"},
-    {"scenario_file", "plots", "counterfactual", "runs", "settings", "explain", "designs", "knobs"},
+    {"scenario_file", "plots", "counterfactual", "runs", "settings", "explain", "designs", "knobs", "telemetry"},
     {"verdict"},
     {"experiment", "phase", "comparison", "trials"},
     {"hysteresis", "sweeps"},
@@ -31,7 +31,7 @@ LAYERS = [
     {"cli", "__main__", "__init__"},
 ]
 """From the bottom up; a module may import from its own layer and from those below."""
-READERS = {"metrics", "plots", "result", "claims", "paired"}
+READERS = {"metrics", "plots", "result", "claims", "paired", "telemetry"}
 """They see results only: a saved one is read without simulating."""
 
 

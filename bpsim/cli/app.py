@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import signal
 import sys
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn, TextIO
@@ -22,6 +22,12 @@ class Exit(IntEnum):
     CLAIM_FAILED = 4
     ABORTED = 5
     INTERRUPTED = 130
+
+
+class Format(StrEnum):
+    """What `export` writes."""
+
+    OPENMETRICS = "openmetrics"
 
 
 app = typer.Typer(
@@ -153,6 +159,24 @@ def flink_memory(
     from bpsim.cli.flink_memory import flink_memory_command
 
     flink_memory_command(conf, version, tuple(set_), rate, record_size, parallelism, exchanges)
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Output folder of a run.", show_default=False)],
+    format_: Annotated[Format, typer.Option("--format", help="Prometheus' text, with times.")] = Format.OPENMETRICS,
+    variant: Annotated[list[str], typer.Option(metavar="NAME", help="Only this variant (repeatable).")] = [],  # noqa: B006
+    start: Annotated[str, typer.Option(metavar="TIME", help="When the simulated second 0 was.")] = "2026-01-01T00:00:00+00:00",
+    step: Annotated[str, typer.Option(metavar="TIME", help="Time between two samples.")] = "5 s",
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="File to write.", show_default="standard output")] = None,
+) -> None:
+    """Write a result as metrics, under the names of Flink, Kafka and librdkafka.
+
+    For Grafana: promtool tsdb create-blocks-from openmetrics FILE.
+    """
+    from bpsim.cli.export import export_command
+
+    export_command(folder, tuple(variant), start, step, out)
 
 
 @app.command(name="list")
