@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
+from bpsim.comparison import Comparison, hold_against
 from bpsim.dashboard.charts import overlay
 from bpsim.dashboard.desk import Desk, Order, variants_of
 from bpsim.dashboard.runs_page import judge, obtain
@@ -35,6 +37,7 @@ def show(desk: Desk) -> None:
         st.info("Two settings make a comparison: put some into the tray.")
         return
     _table(found)
+    _how_sure({letter: view.order for letter, view in zip(LETTERS, found, strict=False)})
     for metric, unit, log in SEEN:
         st.altair_chart(overlay(found, metric, unit, log), width="stretch", alt=f"{unit} of {len(found)} settings over time")
 
@@ -53,11 +56,9 @@ def _tray(desk: Desk) -> None:
             desk.tray = []
             st.rerun()
     for letter, order in zip(LETTERS, list(desk.tray), strict=False):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{letter}** {plain(order.title)}")
-            if st.button("✕", key=f"tray-{letter}", help=f"take {letter} out"):
-                desk.tray.remove(order)
-                st.rerun()
+        if st.button(f"✕ {letter}: {plain(order.title)}", key=f"tray-{letter}", help=f"take {letter} out of the tray"):
+            desk.tray.remove(order)
+            st.rerun()
 
 
 def _runs(order: Order) -> bool:
@@ -77,6 +78,42 @@ def _table(views: list[View]) -> None:
     }
     frame = pd.DataFrame(columns, index=pd.Index(["verdict", *(METRICS[name] for name in ROWS)], name="on the same arrivals"))
     st.table(frame)
+
+
+def _how_sure(orders: dict[str, Order]) -> None:
+    """The differences over several seeds, with intervals."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        seeds = int(
+            st.number_input("Seeds", 2, 50, 5, width=120, help="each is run with every setting: differences are paired")
+        )
+        wanted = st.button(f"How sure is that? Run {seeds} seeds", type="primary")
+    key = (seeds, *(order.key for order in orders.values()))
+    kept: dict[str, Any] = st.session_state.setdefault("comparison", {})
+    if wanted:
+        kept.clear()
+        kept[str(key)] = _held_against(orders, seeds)
+    found: Comparison | None = kept.get(str(key))
+    if found is None:
+        return
+    for sentence in found.words:
+        st.markdown(f"- {plain(sentence)}")
+    st.table(found.table)
+    st.caption(plain(found.note))
+
+
+def _held_against(orders: dict[str, Order], seeds: int) -> Comparison:
+    place = st.empty()
+    with place.container():
+        bar = st.progress(0.0, text="running")
+        st.button("Stop", key="stop-comparison", help="what is done so far is dropped")
+
+    def told(done: int, of: int) -> None:
+        bar.progress(done / max(of, 1), text=f"{done} of {of} runs")
+
+    scenarios = {letter: order.scenario for letter, order in orders.items()}
+    found = hold_against(scenarios, next(iter(scenarios)), tuple(range(1, seeds + 1)), on_progress=told)
+    place.empty()
+    return found
 
 
 def _shown(view: View, name: str) -> str:

@@ -30,7 +30,7 @@ class Order:
     @property
     def file(self) -> ScenarioFile:
         """The scenario file with this variant built. Raises `InvalidScenario`."""
-        return _read(self.text, self.changes, self.variant)
+        return _read(self.text, self.changes, self.variant, f"{self.name}.yaml")
 
     @property
     def scenario(self) -> Scenario:
@@ -43,15 +43,23 @@ class Order:
         return hashlib.sha256(f"{self.seed}\n{self.scenario.model_dump_json()}".encode()).hexdigest()
 
     @property
+    def smaller(self) -> bool:
+        """Whether it is a smaller system than the shipped file's, for the sake of speed."""
+        told = {f"{path}={value}" for path, value in self.changes}
+        return bool(told & set(shipped.SMALLER.get(self.name, ())))
+
+    @property
     def title(self) -> str:
         """A few words that tell it from others: variant and changes."""
-        said = [self.variant.replace("_", " "), *(f"{path}={value}" for path, value in self.changes)]
+        usual = shipped.SMALLER.get(self.name, ())
+        changed = [setting for path, value in self.changes if (setting := f"{path}={value}") not in usual]
+        said = [self.variant.replace("_", " "), *changed]
         return ", ".join(said) + (f", seed {self.seed}" if self.seed != 1 else "")
 
 
 @lru_cache(maxsize=64)
-def _read(text: str, changes: Changes, variant: str) -> ScenarioFile:
-    return loads(text, [f"{path}={value}" for path, value in changes], only=variant)
+def _read(text: str, changes: Changes, variant: str, file: str) -> ScenarioFile:
+    return loads(text, [f"{path}={value}" for path, value in changes], file, variant)
 
 
 @lru_cache(maxsize=64)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import streamlit as st
 
-from bpsim.dashboard import compare_page, live_page, sidebar, watch_page
+from bpsim.dashboard import compare_page, live_page, map_page, sidebar, watch_page
 from bpsim.dashboard.desk import Desk
 from bpsim.dashboard.share import NoLink, order_of
 from bpsim.dashboard.words import plain
 from bpsim.document import InvalidScenario
 
-SECTIONS = {"Watch": watch_page.show, "Live": live_page.show, "Compare": compare_page.show}
+SECTIONS = {"Watch": watch_page.show, "Live": live_page.show, "Compare": compare_page.show, "Map": map_page.show}
 ABOUT = {
     "Watch": "One run, computed to its end. Play it, scrub through it, turn a knob and see it answer.",
     "Live": "It runs while you break it: press a button, drag a dial.",
     "Compare": "The same arrivals, handled differently: what changes, and how sure that is.",
+    "Map": "Where it collapses: one knob or two, every combination, several seeds each. Choose a cell to open that run.",
 }
 
 
@@ -24,11 +25,8 @@ def show() -> None:
     desk = desk_of_session()
     sidebar.show(desk)
     st.header(plain(desk.order.file.question), anchor=False)
-    if "go_to" in st.session_state:
-        st.session_state.section = st.session_state.pop("go_to")
-    section = st.segmented_control(
-        "What to do", list(SECTIONS), default="Watch", required=True, key="section", label_visibility="collapsed"
-    )
+    st.session_state.section = st.session_state.pop("go_to", None) or st.session_state.get("section", "Watch")
+    section = st.segmented_control("What to do", list(SECTIONS), required=True, key="section", label_visibility="collapsed")
     st.caption(ABOUT[section or "Watch"])
     SECTIONS[section or "Watch"](desk)
 

@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from bpsim.dashboard.words import BOOKMARKS
+from bpsim.metrics.bookmarks import Bookmark
 
 FOLDER = Path(__file__).parent
 
@@ -20,7 +21,7 @@ def _component() -> Any:
     return st.components.v2.component("bpsim_player", html=html, css=css, js=js)
 
 
-def player(key: str, film: str, bookmarks: Sequence[Any], live: str | None = None, start_s: float = 0.0) -> None:
+def player(key: str, film: str, bookmarks: Sequence[Bookmark], live: str | None = None, start_s: float = 0.0) -> None:
     """Show `film` (JSON). `live` is `running` or `paused` while it grows; another `key` is another film."""
     marks = [
         {"name": mark.name, "time_s": mark.time_s, "words": mark.words, "label": BOOKMARKS.get(mark.name, mark.name)}

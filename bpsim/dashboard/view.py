@@ -13,6 +13,7 @@ from bpsim.allowance import Allowance, advance_within
 from bpsim.dashboard.desk import Order
 from bpsim.engine import Simulation
 from bpsim.experiment import Experiment
+from bpsim.explain import Explanation
 from bpsim.output import summary_document, warnings
 from bpsim.plots.film import film
 from bpsim.plots.reading import Column, FaultWindow, Reading
@@ -48,6 +49,7 @@ class View:
     timeout_s: float
     film: str
     """JSON, as the player takes it."""
+    explanation: Explanation
     document: dict[str, Any]
     """What `summary.json` holds."""
     warnings: list[str]
@@ -68,7 +70,8 @@ class Simulated:
 def simulate(order: Order, progress: Progress = lambda what, share: None, allowance: Allowance = ALLOWANCE) -> Simulated:
     """Run `order`. Raises `Refused` when it is too large to begin, and whatever `progress` raises."""
     told = lambda share: progress("simulating", share)  # noqa: E731
-    return Simulated(order.key, *_within(order.scenario, order.seed, order.variant, told, allowance))
+    result, stopped = _within(order.scenario, order.seed, order.variant, told, allowance)
+    return Simulated(order.key, replace(result, places=order.file.places[order.variant]), stopped)
 
 
 def look(order: Order, run: Simulated) -> View:
@@ -89,6 +92,7 @@ def look(order: Order, run: Simulated) -> View:
         faults=reading.faults,
         timeout_s=reading.timeout,
         film=json.dumps(film(result), separators=(",", ":")),
+        explanation=experiment.explanations[order.variant],
         document=summary_document(experiment),
         warnings=warnings(experiment),
         fingerprint=result.fingerprint,

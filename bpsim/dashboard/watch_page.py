@@ -51,10 +51,11 @@ def show(desk: Desk) -> None:
     for warning in [view.stopped, *view.warnings]:
         if warning:
             st.warning(plain(warning))
-    player(view.key, view.film, (), start_s=view.faults[0].begin if view.faults else 0.0)
+    player(view.key, view.film, view.explanation.bookmarks, start_s=view.faults[0].begin if view.faults else 0.0)
     _figures(view)
     revealed = st.empty()
     bet.reveal(revealed, desk, view)
+    _why(view)
     for chart in charts(view):
         _chart(chart)
     _ledger(view)
@@ -82,6 +83,22 @@ def _figures(view: View) -> None:
         for label, name, show_number, why in FIGURES:
             value = view.summary[name]
             st.metric(label, show_number(value) if value == value else "–", help=why, border=True)
+
+
+PARTS = {
+    "cause": "It began", "spread": "It spread", "stop": "It stopped", "felt": "Users felt", "lost": "Lost", "end": "It ended",
+}  # fmt: skip
+
+
+def _why(view: View) -> None:
+    """The story of the run; each sentence with the line of the scenario behind it."""
+    st.subheader("Why", anchor=False)
+    st.markdown(f"**{plain(view.explanation.headline)}**")
+    lines = [
+        f"- *{PARTS[finding.part]}*: {plain(finding.words)} :gray[{plain(finding.place)}]"
+        for finding in view.explanation.findings
+    ]
+    st.markdown("\n".join(lines))
 
 
 def _chart(chart: Chart) -> None:
