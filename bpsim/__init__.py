@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bpsim.scenario import Scenario
     from bpsim.scenario_file import ScenarioFile, load
     from bpsim.sweeps import Sweep, sweep
+    from bpsim.tuning import Tuned, tune
 
 __all__ = [
     "Comparison",
@@ -25,6 +26,7 @@ __all__ = [
     "ScenarioFile",
     "Simulation",
     "Sweep",
+    "Tuned",
     "Work",
     "compare",
     "ledger",
@@ -34,6 +36,7 @@ __all__ = [
     "summary",
     "sweep",
     "timeseries",
+    "tune",
 ]
 
 _HOMES = {
@@ -46,6 +49,7 @@ _HOMES = {
     "scenario": ("Scenario",),
     "scenario_file": ("ScenarioFile", "load"),
     "sweeps": ("Sweep", "sweep"),
+    "tuning": ("Tuned", "tune"),
 }
 
 

@@ -83,6 +83,24 @@ class Claim:
             if metric not in metrics:
                 raise UnknownName(f"there is no metric '{metric}'{_near(metric, metrics)}")
 
+    def miss(self, summaries: Summaries) -> float:
+        """How far it is from holding: 0 when it holds; otherwise how far apart its two sides are, as a share of the larger,
+        at most 1; 1 when a side is NaN or the claim is no comparison."""
+        if self.check(summaries).passed:
+            return 0.0
+        if not isinstance(self.tree, ast.Compare):
+            return 1.0
+        first = next(iter(summaries))
+        sides = [
+            _value(side, lambda variant, metric: float(summaries[variant or first][metric]))
+            for side in (self.tree.left, *self.tree.comparators)
+        ]
+        gaps = [
+            min(1.0, abs(a - b) / max(abs(a), abs(b), 1e-300))
+            for a, op, b in zip(sides, self.tree.ops, sides[1:], strict=False) if not COMPARISONS[type(op)](a, b)
+        ]  # fmt: skip
+        return max(1.0 if isnan(gap) else max(gap, 1e-9) for gap in gaps)
+
     def check(self, summaries: Summaries) -> Judged:
         """Hold the claim against each variant's summary. A comparison with NaN (it never happened) fails."""
         values: dict[str, float] = {}

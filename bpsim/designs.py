@@ -41,6 +41,28 @@ class Span:
             return [f"{int(value)}" for value in np.minimum(np.floor(raw), self.high)]
         return [f"{float(value):.6g}{self.unit}" for value in raw]
 
+    def share_of(self, text: str) -> float:
+        """Where a value of the range stands in it: 0 … 1."""
+        value = self.number(text)
+        if self.log:
+            return float(np.log(value / self.low) / np.log(self.high / self.low))
+        return (value - self.low) / (self.high - self.low)
+
+    def number(self, text: str) -> float:
+        """A value of the range, in its unit."""
+        return float(text.removesuffix(self.unit))
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """The lowest value and the highest, as they would be set."""
+        low, high = self.at(np.array([0.0, 1.0]))
+        return low, high
+
+    @property
+    def written(self) -> str:
+        """The range for people."""
+        return f"{self.low:g}{self.unit} to {self.high:g}{self.unit}"
+
 
 def span(text: str) -> Span | Axis:
     """Read `PATH=a..b` or `PATH=a..b:log`; anything else is read as an `Axis`. Raises `ValueError`."""

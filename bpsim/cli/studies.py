@@ -166,6 +166,43 @@ def test(
     test_command(paths, tuple(set_), seeds, jobs or os.cpu_count() or 1, on, as_json)
 
 
+@app.command()
+def tune(
+    scenario: Scenario,
+    smallest: Annotated[
+        list[str], typer.Option(metavar="PATH=LOW..HIGH", help="Make this small: api.queue.records=1..2000 (repeatable).")
+    ],
+    goal: Annotated[
+        list[str], typer.Option(metavar="CLAIM", help="'p99 < 500 ms', 'loss < 1%', 'memory < 64 MB', any claim (repeatable).")
+    ],
+    vary: Annotated[
+        list[str], typer.Option(metavar="PATH=LOW..HIGH", help="This may be anything in its range (repeatable).")
+    ] = [],  # noqa: B006
+    variant: One = None,
+    seeds: Seeds = 20,
+    fresh: Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="Other seeds, to say how sure it is.")] = 40,
+    share: Annotated[float, typer.Option(min=0.01, max=1.0, metavar="P", help="Of the seeds, those that must meet all.")] = 1.0,
+    tries: Annotated[
+        int | None, typer.Option(min=10, max=10_000, metavar="N", help="Candidates, with several settings.", show_default="60")
+    ] = None,
+    set_: Sets = [],  # noqa: B006
+    as_json: Annotated[bool, typer.Option("--json", help="Print tune.json and nothing else.")] = False,
+    out: Out = None,
+    force: Force = False,
+    resume: Resume = False,
+    jobs: Jobs = 0,
+    on: On = None,
+) -> None:
+    """Find the smallest setting that meets goals.
+
+    One setting is found exactly, several are searched; seeds that the search never saw say how sure it is.
+    """
+    from bpsim.cli.tuning import Asked, tune_command
+
+    common = _common("tune", (scenario,), set_, variant, seeds, jobs, on, out, force, resume)
+    tune_command(common, Asked(tuple(smallest), tuple(vary), tuple(goal), share, fresh, tries), as_json)
+
+
 def _common(
     command: str,
     scenarios: tuple[Path, ...],
