@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from validation import api_runs, flink_jobs, laws, metastable, policies, postgres
+from validation import api_runs, flink_jobs, kafka_clients, laws, metastable, policies, postgres
 from validation.rows import Effort, Row
 
 HERE = Path(__file__).parent
@@ -32,6 +32,10 @@ PUBLISHED["flink-measured"] = {
     "source_url": f"https://nightlies.apache.org/flink/ (released versions, {ON_TWO_CORES})",
 }
 PUBLISHED["flink-of-the-machine"] = {"claim": "Three figures of those jobs that tell of the machine they ran on"}
+PUBLISHED["kafka-measured"] = {
+    "claim": "A real Kafka client: how its queue fills and drains, what linger costs, and a broker that stands still for 15 s",
+    "source_url": f"https://github.com/confluentinc/librdkafka (2.16 with its mock broker, {ON_TWO_CORES})",
+}
 COMPARISONS: dict[str, Callable[..., list[Row]]] = {
     "hotos25-running-example": metastable.running_example,
     "hotos25-mitigations-derived": metastable.mitigations,
@@ -61,6 +65,7 @@ COMPARISONS: dict[str, Callable[..., list[Row]]] = {
     "flink-buffer-debloater-vectors": laws.buffer_debloater,
     "api-measured": api_runs.measured,
     "postgres-measured": postgres.measured,
+    "kafka-measured": kafka_clients.clients,
     "msf-model": laws.timeout_behind_a_queue,
 }
 """By the entry of published.json. A comparison that asks for more than the effort gets the entry."""

@@ -25,7 +25,7 @@ def measured(name: str) -> dict[str, Any]:
 
 
 def mock(conf: dict[str, Any], rate: float, size: int, rtt: float, duration: float, partitions: int = 1, **rest: Any) -> Result:
-    """A loop that produces `rate` messages a second and polls, against a mock broker: a round trip and no capacity of its own."""
+    """A loop that produces `rate` messages a second and polls, against a mock broker: a round trip, and no limit of its own."""
     tree: dict[str, Any] = {
         "question": "?",
         "duration": duration,
@@ -112,7 +112,9 @@ def latency(effort: Effort) -> list[Row]:
         when, waited = delivered(result)
         settled = 1e3 * waited[when > 1.5]
         claim = f"mean at {line['rate']}/s, linger {line['linger_ms']} ms, round trip {line['rtt_ms']} ms"
-        rows.append(near(claim, line["mean"], float(settled.mean()), 2 + 0.05 * line["mean"], "2 ms of a process and 5 %", " ms"))
+        rows.append(
+            near(claim, line["mean"], float(settled.mean()), 2 + 0.05 * line["mean"], "2 ms of a process and 5 %", " ms")
+        )
     return rows
 
 
