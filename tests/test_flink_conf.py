@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from decimal import Decimal, localcontext
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,15 @@ def test_memory_is_divided_as_flink_divides_it(release: str) -> None:
     assert len(cases) == 39
     for options, said in cases:
         assert memory_lines(version_of(release), options) == said, options
+
+
+def test_fractions_are_taken_of_every_last_byte() -> None:
+    """Beyond 2**53 a product of doubles would be off; Java multiplies BigDecimals."""
+    flink = 30_000_000_000_000_026
+    found = divide(Reading((2, 3), {"taskmanager.memory.flink.size": str(flink)}))
+    with localcontext(prec=60):
+        assert found.managed == int(Decimal(flink) * Decimal("0.4000000059604645"))
+    assert found.managed != int(flink * 0.4000000059604645)
 
 
 @pytest.mark.parametrize("release", ["1.14.6", "1.15.4", "1.16.3", "1.17.2", "1.18.1", "1.19.3", "1.20.5", "2.0.2", "2.3.0"])

@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from bpsim.document import InvalidScenario
+from bpsim.engine import run
 from bpsim.experiment import Experiment
 from bpsim.output import resolved
 from bpsim.scenario_file import ScenarioFile, load, loads
@@ -18,6 +19,7 @@ from bpsim.tiers.flink.conf import FlinkConf
 from bpsim.tiers.flink.conf_file import parse_conf
 from bpsim.tiers.flink.graph import OperatorSpec
 from bpsim.tiers.flink.placement import shares
+from tests.flink_jobs import through
 
 JOB = [{"name": "source", "parallelism": 2}, {"name": "sink", "parallelism": 2}]
 
@@ -67,6 +69,11 @@ def test_channels_within_a_task_manager_ask_for_no_buffers() -> None:
     assert apart.keys() == together.keys() == {(0, 0), (0, 1), (1, 0), (1, 1)}
     assert apart[0, 0].outputs[0].size == together[0, 0].outputs[0].size == 12
     assert apart[1, 0].floating[0].size == 8
+    wide = [{"name": name, "parallelism": 20} for name in ("source", "sink")]
+    small = {"taskmanager.memory.network.min": "14848k", "taskmanager.memory.network.max": "14848k"}
+    spec(operators=wide, options=small | {"taskmanager.numberOfTaskSlots": 20})
+    with pytest.raises(ValidationError, match="Insufficient number of network buffers"):
+        spec(operators=wide, options=small | {"taskmanager.numberOfTaskSlots": 15})
 
 
 def test_pools_get_less_when_buffers_are_scarce() -> None:
@@ -212,7 +219,7 @@ def test_faults_of_a_variant_are_found_in_its_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("conf/flink-conf.yaml", "nowhere.yaml", "nowhere.yaml: there is no such file"),
+        ("flink-conf.yaml", "nowhere.yaml", "s.yaml:9:9: 'conf': there is no file conf/nowhere.yaml; paths are relative"),
         ("conf/flink-conf.yaml", "{a: 1}", "s.yaml:9:9: 'conf' is the path of a file; options: {…} holds options themselves"),
         (
             "  conf:",
@@ -244,3 +251,6 @@ def test_the_shipped_configuration_runs_as_it_stands() -> None:
     assert found.remarks == ()
     assert found.debloating is not None
     assert (found.buffers, found.debloating.target_ms, found.parallelism) == (4096, 1000, 4)
+    job = {"version": "1.20", "options": parse_conf(text, "flink-conf.yaml", (1, 20)).options}
+    result = run(through(job | {"operators": [{"name": "source"}, {"name": "sink", "service": 0.005}]}, duration=20.0))
+    assert 0 < result.tables["flink"]["debloatedBufferSize"][-1] < 32768, "300/s meet 200/s"

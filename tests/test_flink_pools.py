@@ -47,6 +47,9 @@ def test_too_few_buffers_get_flinks_error(required: int, line: int) -> None:
     assert pool.pools == []
     pool.reserve(24)
     assert GOLDEN[6] == "ok 24"
+    pool.reserve(1)
+    with pytest.raises(FlinkError, match="required 1, but only 0 available"):
+        pool.reserve(1)
 
 
 def test_a_gate_has_two_exclusive_buffers_a_channel_and_up_to_eight_floating() -> None:
