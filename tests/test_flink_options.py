@@ -44,6 +44,7 @@ def test_options_are_flinks_text_whatever_yaml_made_of_them() -> None:
         ({"options": {"execution.buffer-timeout": "soon"}}, "text does not start with a number"),
         ({"options": {"taskmanager.memory.network.min": "64 MiB"}}, "did you mean '64m'?"),
         ({"version": "3.0"}, "1.14 to 2.3"),
+        ({"operators": [{"name": "a", "parallelism": 2000}, {"name": "b", "parallelism": 2000}]}, "4,000,000 channels between"),
         ({"operators": [], "service": 0.001, "options": {"a": 1}}, "options has no effect without operators"),
         ({"operators": [], "service": 0.001, "version": "1.20"}, "version has no effect without operators"),
     ],

@@ -17,9 +17,13 @@ from bpsim.kernel.stage import Stage
 from bpsim.spec import Misfits, Spec
 from bpsim.tiers.flink.conf import BadConf, FlinkConf
 from bpsim.tiers.flink.graph import OperatorSpec, task_seconds, tasks
-from bpsim.tiers.flink.placement import shares
+from bpsim.tiers.flink.placement import channels, shares
 from bpsim.tiers.flink.values import FlinkError, as_text, in_words, shown, version_of
 from bpsim.units import BytesPerSecond, Seconds
+
+
+MOST_CHANNELS = 1_000_000
+"""A job with more would not fit the memory of the machines people have."""
 
 
 def _one_piece(value: Any) -> Any:
@@ -81,6 +85,8 @@ class FlinkSpec(Spec):
     def _flink_would_start(self) -> FlinkSpec:
         if not self.operators:
             return self
+        if (wide := channels(self.operators)) > MOST_CHANNELS:
+            raise Misfits([(("operators",), f"{wide:,} channels between subtasks are more than {MOST_CHANNELS:,}")])
         try:
             shares(self.operators, self.resolved)
         except BadConf as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import pairwise
 
 from bpsim.tiers.flink.conf import FlinkConf
 from bpsim.tiers.flink.graph import OperatorSpec, Task, slots, tasks
@@ -17,6 +18,13 @@ def shares(operators: Sequence[OperatorSpec], conf: FlinkConf) -> dict[tuple[int
         _, pools = deploy(conf, here.values())
         found |= dict(zip(here, pools, strict=True))
     return found
+
+
+def channels(operators: Sequence[OperatorSpec]) -> int:
+    """Connections between subtasks, all exchanges together."""
+    chain = tasks(operators)
+    wide = [(before[0].parallelism, task[0].parallelism, task[0].exchange) for before, task in pairwise(chain)]
+    return sum(here if exchange == "forward" else before * here for before, here, exchange in wide)
 
 
 def _by_manager(chain: list[Task], conf: FlinkConf) -> dict[int, dict[tuple[int, int], TaskBuffers]]:
@@ -35,5 +43,8 @@ def _by_manager(chain: list[Task], conf: FlinkConf) -> dict[int, dict[tuple[int,
 
 def _channels(task: Task, number: int, before: Task, first: int, here: int, conf: FlinkConf) -> tuple[int, int]:
     """(channels, of which remote) of a gate."""
-    senders = [number] if task[0].exchange == "forward" else range(before[0].parallelism)
-    return len(senders), sum((first + sender) // conf.task_slots != here for sender in senders)
+    forward = task[0].exchange == "forward"
+    begin, channels = (first + number, 1) if forward else (first, before[0].parallelism)
+    mine = here * conf.task_slots
+    local = min(begin + channels, mine + conf.task_slots) - max(begin, mine)
+    return channels, channels - max(0, local)

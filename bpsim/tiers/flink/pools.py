@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 from bpsim.tiers.flink.conf import FlinkConf
 from bpsim.tiers.flink.values import FlinkError
@@ -34,13 +35,18 @@ def result_partition(conf: FlinkConf, subpartitions: int) -> tuple[int, int]:
     return subpartitions + 1, subpartitions * conf.buffers_per_channel + conf.floating_buffers_per_gate
 
 
-@dataclass
 class Pool:
-    """A share of the buffers of a TaskManager, between two bounds; `size` changes whenever others come and go."""
+    """A share of the buffers of a TaskManager, between two bounds."""
 
-    required: int
-    most: int
-    size: int = 0
+    def __init__(self, whole: NetworkBufferPool, required: int, most: int) -> None:
+        self.required = required
+        self.most = most
+        self._whole = whole
+
+    @property
+    def size(self) -> int:
+        """Buffers it has; they change whenever others come and go."""
+        return self._whole.sizes()[self]
 
 
 class NetworkBufferPool:
@@ -51,39 +57,39 @@ class NetworkBufferPool:
         self.segment_size = segment_size
         self.pools: list[Pool] = []
         self._reserved = 0
+        self._sizes: dict[Pool, int] | None = None
 
-    def reserve(self, count: int) -> None:
-        """Take exclusive buffers. Raises `FlinkError` when there are not so many left."""
+    def reserve(self, count: int, times: int = 1) -> None:
+        """Take exclusive buffers, so many at a time. Raises `FlinkError` when there are not so many left."""
         left = self.total - self._reserved
-        if count > left:
+        if count * times > left:
             raise FlinkError(
-                f"Insufficient number of network buffers: required {count}, but only {left} available. The total number of "
-                f"network buffers is currently set to {self.total} of {self.segment_size} bytes each. You can increase this "
-                "number by setting the configuration keys 'taskmanager.memory.network.fraction', "
+                f"Insufficient number of network buffers: required {count}, but only {left % count if times > 1 else left} "
+                f"available. The total number of network buffers is currently set to {self.total} of {self.segment_size} bytes "
+                "each. You can increase this number by setting the configuration keys 'taskmanager.memory.network.fraction', "
                 "'taskmanager.memory.network.min', and 'taskmanager.memory.network.max'.",
                 "IOException",
             )
-        self._reserved += count
-        self._divide()
+        self._reserved += count * times
+        self._sizes = None
 
     def add(self, required: int, most: int) -> Pool:
         """A new pool. Raises `FlinkError` when what it requires is not there."""
         self.reserve(required)
-        self.pools.append(Pool(required, most, required))
-        self._divide()
+        self.pools.append(Pool(self, required, most))
         return self.pools[-1]
 
-    def _divide(self) -> None:
-        """Give every pool what it requires, and of the rest in proportion to what it could still use (cut off along the running
-        sum, so that nothing remains; Flink goes through its pools by hash, so one buffer may lie elsewhere there)."""
-        rest = self.total - self._reserved
-        room = [min(rest, pool.most - pool.required) for pool in self.pools]
-        to_give, given, upto = min(rest, sum(room)), 0, 0
-        for pool, more in zip(self.pools, room, strict=True):
-            upto += more
-            share = to_give * upto // sum(room) - given if upto else 0
-            given += share
-            pool.size = pool.required + share
+    def sizes(self) -> dict[Pool, int]:
+        """What every pool requires, and of the rest in proportion to what it could still use (cut off along the running sum, so
+        that nothing remains; Flink goes through its pools by hash, so one buffer may lie elsewhere there)."""
+        if self._sizes is None:
+            rest = self.total - self._reserved
+            room = [min(rest, pool.most - pool.required) for pool in self.pools]
+            upto = list(accumulate(room, initial=0))
+            given = [min(rest, upto[-1]) * part // upto[-1] if part else 0 for part in upto]
+            shares = (after - before for before, after in pairwise(given))
+            self._sizes = {pool: pool.required + share for pool, share in zip(self.pools, shares, strict=True)}
+        return self._sizes
 
     @property
     def usage(self) -> float:
@@ -130,6 +136,5 @@ def _set_up(conf: FlinkConf, pool: NetworkBufferPool, task: TaskBuffers) -> Depl
     for channels, remote in task.gates:
         wanted = input_gate(conf, channels)
         floating.append(pool.add(wanted.floating_required, wanted.floating_most))
-        for _ in range(remote):
-            pool.reserve(wanted.exclusive)
+        pool.reserve(wanted.exclusive, remote)
     return Deployed(tuple(floating), outputs)
