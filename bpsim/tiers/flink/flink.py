@@ -21,7 +21,6 @@ from bpsim.tiers.flink.placement import channels, shares
 from bpsim.tiers.flink.values import FlinkError, as_text, in_words, shown, version_of
 from bpsim.units import BytesPerSecond, Seconds
 
-
 MOST_CHANNELS = 1_000_000
 """A job with more would not fit the memory of the machines people have."""
 
