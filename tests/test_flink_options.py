@@ -63,6 +63,17 @@ def test_a_job_that_does_not_fit_into_the_network_memory_is_refused_in_flinks_wo
         spec(operators=wide, options=slots | {"taskmanager.memory.network.min": "16m", "taskmanager.memory.network.max": "16m"})
 
 
+def test_an_editor_knows_flinks_options_and_their_defaults() -> None:
+    found = FlinkSpec.model_json_schema()["properties"]["options"]["properties"]
+    means = {key: schema["description"] for key, schema in found.items()}
+    assert means["taskmanager.memory.segment-size"] == "default 32kb"
+    assert means["taskmanager.memory.starting-segment-size"] == "default 1kb; came with 2.0"
+    assert means["taskmanager.network.memory.buffers-per-channel"] == "default 2; removed in 2.0"
+    assert means["taskmanager.network.memory.max-overdraft-buffers-per-gate"] == (
+        "default 0 from 1.14, 5 from 1.16, 20 from 2.0; came with 1.16; removed in 2.0"
+    )
+
+
 def test_channels_within_a_task_manager_ask_for_no_buffers() -> None:
     operators = [OperatorSpec(name=name, parallelism=2) for name in ("source", "sink")]
     apart = shares(operators, spec().resolved)
@@ -186,6 +197,15 @@ def test_what_the_version_ignores_is_remarked_at_its_place_in_the_file(tmp_path:
     )
     assert any(line.startswith(f"{place}: Flink 2.3 reads config.yaml only") for line in said)
     assert load(tmp_path / "s.yaml").remarks == ()
+
+
+def test_pools_that_could_use_more_than_there_is_are_remarked(tmp_path: Path) -> None:
+    wide = SCENARIO.replace(
+        "[{name: source}, {name: sink, parallelism: 2}]", "[{name: a, parallelism: 9}, {name: b, parallelism: 9}]"
+    )
+    small = "taskmanager.network.memory.min: 9m\ntaskmanager.network.memory.max: 9m\ntaskmanager.numberOfTaskSlots: 9"
+    (remark,) = load(beside(tmp_path, CONF + small, wide)).remarks
+    assert "s.yaml:10:3: Memory usage [" in str(remark)
 
 
 def test_what_the_scenario_itself_sets_in_vain_is_remarked_there(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bpsim.cli.app import Exit, fail
+from bpsim.cli.app import Exit, fail, say
 from bpsim.document import InvalidScenario, Problem, read_text
 from bpsim.tiers.flink.capacity import (
     InFlight,
@@ -105,9 +105,11 @@ def _resolve(file: ConfFile, version: tuple[int, int]) -> FlinkConf:
 
 def _check_that_it_fits(file: ConfFile, conf: FlinkConf, load: Load) -> None:
     try:
-        deploy(conf, busiest_manager(conf, load.parallelism, load.exchanges))
+        pool, _ = deploy(conf, busiest_manager(conf, load.parallelism, load.exchanges))
     except FlinkError as error:
         fail(f"{file.file}: {error.story}", Exit.INVALID_SCENARIO)
+    if pool.warning:
+        say(f"warning: {pool.warning}", sys.stderr)
 
 
 def _report(file: ConfFile, conf: FlinkConf, load: Load, unicode: bool) -> Iterator[Table | Text]:

@@ -10,6 +10,7 @@ from bpsim.tiers.flink.conf import has_memory_size
 from bpsim.tiers.flink.conf_file import default_version, parse_conf
 from bpsim.tiers.flink.flink import FlinkSpec
 from bpsim.tiers.flink.memory import nothing_set
+from bpsim.tiers.flink.placement import crowding
 from bpsim.tiers.flink.values import shown, version_of
 
 CONF_SCHEMA = {
@@ -71,3 +72,5 @@ def flink_remarks(spec: FlinkSpec | None, document: Document, variant: str) -> I
             (where for where in (inside, path) if where in document.imported or where in document.keys), ("flink", "options")
         )
         yield document.problem(at, f"'{key}': {what}", at_key=True)
+    if warning := crowding(spec.operators, spec.resolved):
+        yield document.problem(("flink", "operators"), warning, at_key=True)

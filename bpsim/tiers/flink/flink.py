@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from bpsim.distributions import Distribution
 from bpsim.faults import Conditions
@@ -17,6 +17,7 @@ from bpsim.kernel.stage import Stage
 from bpsim.spec import Misfits, Spec
 from bpsim.tiers.flink.conf import BadConf, FlinkConf
 from bpsim.tiers.flink.graph import OperatorSpec, task_seconds, tasks
+from bpsim.tiers.flink.options import OPTIONS
 from bpsim.tiers.flink.placement import channels, shares
 from bpsim.tiers.flink.values import FlinkError, as_text, in_words, shown, version_of
 from bpsim.units import BytesPerSecond, Seconds
@@ -35,8 +36,14 @@ def _set(options: Any) -> Any:
     return {key: text for key, text in options.items() if text is not None} if isinstance(options, dict) else options
 
 
-Text = Annotated[str, BeforeValidator(_one_piece, json_schema_input_type=str | int | float | bool | None)]
-Options = Annotated[dict[str, Text], BeforeValidator(_set)]
+TEXT_SCHEMA = {"type": ["string", "number", "boolean", "null"]}
+OPTIONS_SCHEMA = {
+    "type": "object",
+    "properties": {key: TEXT_SCHEMA | {"description": option.in_words} for key, option in OPTIONS.items()},
+    "additionalProperties": TEXT_SCHEMA,
+}
+Text = Annotated[str, BeforeValidator(_one_piece)]
+Options = Annotated[dict[str, Text], BeforeValidator(_set), WithJsonSchema(OPTIONS_SCHEMA)]
 """Flink's options: key and text. Numbers and booleans of YAML become the text that Flink would see; null is not set."""
 
 

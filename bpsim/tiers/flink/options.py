@@ -49,6 +49,18 @@ class Option:
         """What holds when it is not set, or cannot be."""
         return _of(self.defaults, version)
 
+    @property
+    def in_words(self) -> str:
+        """Its default in every version, and where it exists."""
+        changes = [f"{text or 'none'} from {shown(since)}" for since, text in self.defaults.items()]
+        default = next(iter(self.defaults.values())) or "none" if len(changes) == 1 else ", ".join(changes)
+        names = dict(self.names)
+        begins = [
+            f"; came with {shown(since)}" for since in names if names[since] and since > min(names) and not names[min(names)]
+        ]
+        ends = [f"; removed in {shown(since)}" for since in names if not names[since] and since > min(names)]
+        return f"default {default}{''.join(begins[:1])}{''.join(ends)}"
+
     def parse(self, text: str, version: Version) -> Any:
         """The value that `text` means. Raises `FlinkError`."""
         try:

@@ -20,6 +20,12 @@ def shares(operators: Sequence[OperatorSpec], conf: FlinkConf) -> dict[tuple[int
     return found
 
 
+def crowding(operators: Sequence[OperatorSpec], conf: FlinkConf) -> str:
+    """What the first TaskManager whose pools could use more than there is would log, or nothing."""
+    whole = (deploy(conf, here.values())[0].warning for here in _by_manager(tasks(operators), conf).values())
+    return next((warning for warning in whole if warning), "")
+
+
 def channels(operators: Sequence[OperatorSpec]) -> int:
     """Connections between subtasks, all exchanges together."""
     chain = tasks(operators)
