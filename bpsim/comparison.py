@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bpsim import shipped
 from bpsim.metrics import METRICS, summary
 from bpsim.metrics.headlines import headline
 from bpsim.paired import Difference, paired, together
@@ -36,7 +37,7 @@ ASSUMPTIONS = (
     "Each seed is one replication, met by every variant: its differences are paired. Intervals are Student's, 95 % each, for "
     "the mean difference; they take that mean to be close to normal. 'Seen' means p < 5 % after Holm's correction over all "
     "comparisons shown; whether something happens at all is McNemar's exact test. Tiny: under 1 % of the baseline. ~: no "
-    "difference seen."
+    "difference seen. Pts: points of a hundred. Without ±: the same in every seed."
 )
 
 
@@ -187,7 +188,7 @@ def _some(labels: Sequence[str], most: int = 3) -> str:
 
 
 What = Path | str | ScenarioFile | Scenario | Mapping[str, Scenario]
-"""What can be compared: a file by its path or loaded, a scenario, or scenarios by name."""
+"""What can be compared: a file (its path, the name of a shipped one, or loaded), a scenario, or scenarios by name."""
 
 
 def contenders(*what: What) -> dict[str, Scenario]:
@@ -195,10 +196,16 @@ def contenders(*what: What) -> dict[str, Scenario]:
     files: list[tuple[str, Mapping[str, Scenario]]] = []
     for number, one in enumerate(what, 1):
         name = str(one) if isinstance(one, Path | str) else f"scenario_{number}"
-        file = load(one) if isinstance(one, Path | str) else one
+        file = _file(one) if isinstance(one, Path | str) else one
         found = {"base": file} if isinstance(file, Scenario) else file.variants if isinstance(file, ScenarioFile) else file
         files.append((name, found))
     return named(files)
+
+
+def _file(path: Path | str) -> ScenarioFile:
+    """The file at `path`, or the shipped scenario of that name."""
+    there = Path(path)
+    return load(there if there.exists() or str(path) not in shipped.names() else shipped.folder() / f"{path}.yaml")
 
 
 def named(files: Sequence[tuple[str, Mapping[str, Scenario]]]) -> dict[str, Scenario]:

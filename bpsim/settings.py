@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from bpsim.complaints import complaints
 from bpsim.document import Document, InvalidScenario, Problem
+from bpsim.kafka.config_files import option_names
 from bpsim.scenario import Scenario
 
 RANGE = re.compile(
@@ -96,7 +97,7 @@ def changed(
         document = Document(f"{of} with {', '.join(mine)}", scenario.model_dump(mode="json"), values={(): (0, 0)})
         try:
             for text in mine:
-                document.set(text)
+                document.set(text, option_names())
             found[name] = Scenario.model_validate(document.tree, context={"source": source}) if mine else scenario
         except InvalidScenario as error:
             problems += error.problems

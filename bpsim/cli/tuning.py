@@ -159,7 +159,7 @@ def _figure(found: Tuned) -> Figure:
         how = headline(metric)
         means = [one.mean(metric) for one in tried]
         unit, size = how.unit_for_gap(max((mean for mean in means if isfinite(mean)), default=1.0))
-        curves.append(Curve(how.label, unit.replace("points", "%").strip(), [mean / size for mean in means]))
+        curves.append(Curve(how.label, unit.replace("pts", "%").strip(), [mean / size for mean in means]))
     at = place(found.found) if found.found is not None else None
     good = [one.share() >= found.share for one in tried]
     note = (

@@ -39,20 +39,22 @@ class Headline:
     """What a run does in which the metric exists, where others have none."""
 
     def show_gap(self, gap: float, error: float = nan) -> str:
-        """A difference and its uncertainty (rounded up), as many digits as are known: 412.33 and 9.07 -> '412.3 ± 9.1/s'."""
+        """A difference and its uncertainty, rounded up, with the digits that are known, three at most: 412.33 and 9.07 ->
+        '412 ± 10/s'. No uncertainty: the same in every seed."""
         unit, size = self.unit_for_gap(max(abs(gap), 0 if isnan(error) else error))
         gap, error = gap / size, error / size
         known = 1 - floor(log10(error)) if error > 0 else 6 if gap else 0
-        places = min(max(min(known, 3 - floor(log10(abs(gap))) if gap else known), 0), 6)
-        within = "" if isnan(error) else f" ± {ceil(error * 10**places - 1e-9) / 10**places:,.{places}f}"
+        places = min(max(min(known, 2 - floor(log10(abs(gap))) if gap else known), 0), 6)
+        shown = ceil(error * 10**places - 1e-9) / 10**places if error == error else 0.0
+        within = f" ± {shown:,.{places}f}" if shown or not gap else ""
         return f"{gap:,.{places}f}{within}{unit}"
 
     def unit_for_gap(self, value: float) -> tuple[str, float]:
-        """The unit in which a difference is best read, and its size; that between two shares is said in points."""
+        """The unit in which a difference is best read, and its size; that between two shares is said in points (of a hundred)."""
         if self.show in (format_seconds, format_bytes):
             unit, size = unit_for(value, TIMES if self.show is format_seconds else SIZES)
             return f" {unit}", size
-        return (" points", 0.01) if self.show is percent else (SUFFIXES.get(self.show, ""), 1.0)
+        return (" pts", 0.01) if self.show is percent else (SUFFIXES.get(self.show, ""), 1.0)
 
 
 SUFFIXES: dict[Callable[[float], str], str] = {times: "x", format_rate: "/s"}
