@@ -196,10 +196,16 @@ def contenders(*what: What) -> dict[str, Scenario]:
     files: list[tuple[str, Mapping[str, Scenario]]] = []
     for number, one in enumerate(what, 1):
         name = str(one) if isinstance(one, Path | str) else f"scenario_{number}"
-        file = _file(one) if isinstance(one, Path | str) else one
-        found = {"base": file} if isinstance(file, Scenario) else file.variants if isinstance(file, ScenarioFile) else file
-        files.append((name, found))
+        found = opened(one)
+        files.append((name, found.variants if isinstance(found, ScenarioFile) else found))
     return named(files)
+
+
+def opened(what: What) -> ScenarioFile | Mapping[str, Scenario]:
+    """The file, where there is one."""
+    if isinstance(what, Path | str):
+        return _file(what)
+    return {"base": what} if isinstance(what, Scenario) else what
 
 
 def _file(path: Path | str) -> ScenarioFile:

@@ -71,11 +71,11 @@ class Phase:
 def cells(path: Path, sets: Sequence[str], variant: str | None, x: Axis, y: Axis | None) -> tuple[str, list[Scenario]]:
     """The scenario of every cell, row by row, and the name of the variant. Raises `InvalidScenario` for a value that the
     scenario does not take, and `KeyError` for a variant that is not there."""
-    variants = load(path, sets).variants
-    name = variant or next(iter(variants))
+    written = load(path, sets).written
+    name = variant or next(iter(written))
     rows = [[f"{y.path}={value}"] for value in y.values] if y is not None else [[]]
     settings = [[f"{x.path}={value}", *row] for row in rows for value in x.values]
-    return name, [changed({name: variants[name]}, setting, str(path))[name] for setting in settings]
+    return name, [changed({name: written[name]}, setting, str(path))[name] for setting in settings]
 
 
 def collapse(result: Result) -> bool:

@@ -36,6 +36,15 @@ _CLAIM_OF_A_SHARE = {
 
 
 @dataclass(frozen=True)
+class Written:
+    """A scenario as it is written, before defaults are filled in: what settings are laid over (see `bpsim.settings`)."""
+
+    tree: dict[str, Any]
+    file: str = ""
+    """Beside which the configuration files lie that it names."""
+
+
+@dataclass(frozen=True)
 class ScenarioFile:
     """What `load` found: `base`, its `variants` by name (`{"base": base}` when the file has none), and its claims."""
 
@@ -46,6 +55,8 @@ class ScenarioFile:
     """What is no fault and yet not as it seems: options that have no effect."""
     places: dict[str, dict[str, str]] = field(default_factory=dict)
     """By variant, where the parts of its scenario stand: path -> `file:line` (see `document.places`)."""
+    written: dict[str, Written] = field(default_factory=dict)
+    """By variant, its scenario as it is written."""
 
     @property
     def question(self) -> str:
@@ -76,13 +87,15 @@ def _read(document: Document, sets: Sequence[str], only: str | None = None) -> S
             problems += error.problems
     variants = _changes(document, problems)
     base_tree = {key: value for key, value in document.tree.items() if key not in OUTSIDE}
-    base = _validate(base_tree, document, (), problems) if "base" in variants else None
+    base = validate(base_tree, document, (), problems) if "base" in variants else None
     built = {}
+    written = {}
     for name, change in variants.items():
         if only in variants and name != only:
             continue
         tree = _set_again(merged(deepcopy(base_tree), change), document)
-        built[name] = base if name == "base" else _validate(tree, document, ("variants", name), problems)
+        written[name] = Written(deepcopy(tree), document.file)
+        built[name] = base if name == "base" else validate(tree, document, ("variants", name), problems)
     claims = _claims(document, tuple(variants), problems)
     if problems:
         raise InvalidScenario(problems)
@@ -91,7 +104,7 @@ def _read(document: Document, sets: Sequence[str], only: str | None = None) -> S
     seen = sorted(
         {*document.remarks, *(note for name in scenarios for note in flink_remarks(scenarios[name].flink, document, name))}
     )
-    return ScenarioFile(base or next(iter(scenarios.values())), scenarios, claims, tuple(seen), stand)
+    return ScenarioFile(base or next(iter(scenarios.values())), scenarios, claims, tuple(seen), stand, written)
 
 
 def _set_again(tree: dict[str, Any], document: Document) -> dict[str, Any]:
@@ -136,11 +149,15 @@ def _changes(document: Document, problems: list[Problem]) -> dict[str, Any]:
     return {name: change if isinstance(change, dict) else {} for name, change in declared.items()}
 
 
-def _validate(tree: dict[str, Any], document: Document, prefix: Where, problems: list[Problem]) -> Scenario | None:
+def validate(
+    tree: dict[str, Any], document: Document, prefix: Where, problems: list[Problem], source: str | None = "yaml"
+) -> Scenario | None:
+    """The scenario that `tree` makes, which stands at `prefix` of `document`; or None, and why not is in `problems`. Numbers
+    without a unit are refused unless `source` is None (then they are SI)."""
     tree = with_flink_conf(tree, document, prefix, problems)
     tree = with_configs(tree, document, problems)
     try:
-        return Scenario.model_validate(tree, context={"source": "yaml"})
+        return Scenario.model_validate(tree, context={"source": source})
     except ValidationError as error:
         problems += complaints(error, document, Scenario, prefix)
         problems += _faults_nowhere(tree, document, prefix)

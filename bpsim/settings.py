@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
-from bpsim.complaints import complaints
 from bpsim.document import Document, InvalidScenario, Problem
 from bpsim.kafka.config_files import option_names
 from bpsim.scenario import Scenario
+from bpsim.scenario_file import Written, validate
 
 RANGE = re.compile(
     r"(?P<low>[-+.\deE]+)\s*(?P<unit>\S*?)\.\.(?P<high>[-+.\deE]+)\s*(?P<unit2>\S*?):(?P<count>\d+)(?P<log>log)?"
@@ -72,37 +72,49 @@ def _at_commas(text: str) -> list[str]:
     return parts
 
 
-def written(value: Any) -> str:
+def as_text(value: Any) -> str:
     """A Python value as it would be written with `--set`."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
+def as_written(scenarios: Mapping[str, Scenario]) -> dict[str, Written]:
+    """Scenarios that are in no file: everything in them counts as written."""
+    return {name: Written(scenario.model_dump(mode="json")) for name, scenario in scenarios.items()}
+
+
 def changed(
-    variants: Mapping[str, Scenario], assignments: Sequence[str], of: str, source: str | None = "yaml"
+    variants: Mapping[str, Written], assignments: Sequence[str], of: str, source: str | None = "yaml"
 ) -> dict[str, Scenario]:
-    """Every variant with `assignments` (`path=value`) laid over it, or over one alone (`variants.naive.api.workers=4`).
+    """Every variant with `assignments` (`path=value`) laid over it, or over one alone (`variants.naive.api.workers=4`), with
+    the effect that `--set` would have.
 
     `of` names the scenario in complaints; numbers without a unit are refused unless `source` is None (they are SI then).
     Raises `InvalidScenario` with every problem found, each with the nearest path that exists.
     """
-    problems: list[Problem] = []
+    problems = [*_no_such_variant(variants, assignments, of)]
     found: dict[str, Scenario] = {}
-    for name in {text.split(".")[1] for text in assignments if text.startswith("variants.")} - set(variants):
-        near = get_close_matches(name, list(variants), 1)
-        hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(variants)}"
-        problems.append(Problem(0, 0, f"there is no variant '{name}'", hint, of))
-    for name, scenario in variants.items():
+    for name, written in variants.items():
         own = [text.removeprefix(f"variants.{name}.") for text in assignments]
         mine = [text for text in own if not text.startswith("variants.")]
-        document = Document(f"{of} with {', '.join(mine)}", scenario.model_dump(mode="json"), values={(): (0, 0)})
-        try:
-            for text in mine:
+        document = Document(written.file, deepcopy(written.tree), values={(): (0, 0)})
+        wrong: list[Problem] = []
+        for text in mine:
+            try:
                 document.set(text, option_names())
-            found[name] = Scenario.model_validate(document.tree, context={"source": source}) if mine else scenario
-        except InvalidScenario as error:
-            problems += error.problems
-        except ValidationError as error:
-            problems += complaints(error, document, Scenario)
+            except InvalidScenario as error:
+                wrong += error.problems
+        scenario = None if wrong else validate(document.tree, document, (), wrong, source)
+        if scenario is not None:
+            found[name] = scenario
+        where = f"{of} with {', '.join(mine)}"
+        problems += [replace(one, file=where) if one.file == written.file else one for one in wrong]
     if problems:
         raise InvalidScenario(problems)
     return found
+
+
+def _no_such_variant(variants: Mapping[str, Any], assignments: Sequence[str], of: str) -> Iterator[Problem]:
+    for name in {text.split(".")[1] for text in assignments if text.startswith("variants.")} - set(variants):
+        near = get_close_matches(name, list(variants), 1)
+        hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(variants)}"
+        yield Problem(0, 0, f"there is no variant '{name}'", hint, of)

@@ -8,14 +8,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bpsim.comparison import What, contenders
+from bpsim.comparison import What, opened
 from bpsim.designs import Kind, Point, points_of, span
 from bpsim.document import InvalidScenario, Problem
 from bpsim.metrics import METRICS, summary
 from bpsim.metrics.headlines import headline
 from bpsim.runs import Journal, Place, Progress, Run, code_fingerprint, here, measure_all, place_of, untold
 from bpsim.scenario import Scenario
-from bpsim.settings import Axis, changed, written
+from bpsim.scenario_file import ScenarioFile, Written
+from bpsim.settings import Axis, as_text, as_written, changed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,7 +114,9 @@ def sweep(
     place = place_of(on, jobs or os.cpu_count() or 1)
     chosen = tuple(range(1, seeds + 1)) if isinstance(seeds, int) else tuple(seeds)
     points = _points(over, sample, design)
-    cells = scenarios_at(contenders(what), points, "the scenario", None)
+    file = opened(what)
+    variants = file.written if isinstance(file, ScenarioFile) else as_written(file)
+    cells = scenarios_at(variants, points, "the scenario", None)
     if journal is None:
         return run_cells(points, cells, chosen, place, None, on_progress)
     with Journal.open(Path(journal), f"sweep, model {code_fingerprint()}", resume=True) as kept:
@@ -122,23 +125,23 @@ def sweep(
 
 def _points(over: Mapping[str, Any] | Sequence[Mapping[str, Any]], sample: int | None, design: Kind) -> list[Point]:
     if not isinstance(over, Mapping):
-        return [{path: written(value) for path, value in point.items()} for point in over]
+        return [{path: as_text(value) for path, value in point.items()} for point in over]
     parts = [
-        span(f"{path}={values}") if isinstance(values, str) else Axis(path, tuple(map(written, values)))
+        span(f"{path}={values}") if isinstance(values, str) else Axis(path, tuple(map(as_text, values)))
         for path, values in over.items()
     ]
     return points_of(parts, sample, design)
 
 
 def scenarios_at(
-    scenarios: Mapping[str, Scenario], points: Sequence[Point], of: str, source: str | None = "yaml"
+    variants: Mapping[str, Written], points: Sequence[Point], of: str, source: str | None = "yaml"
 ) -> list[dict[str, Scenario]]:
     """Every variant at every point. Raises `InvalidScenario` with all that is wrong anywhere."""
     cells: list[dict[str, Scenario]] = []
     problems: list[Problem] = []
     for point in points:
         try:
-            cells.append(changed(scenarios, [f"{path}={value}" for path, value in point.items()], of, source))
+            cells.append(changed(variants, [f"{path}={value}" for path, value in point.items()], of, source))
         except InvalidScenario as error:
             problems += error.problems
     if problems:

@@ -19,7 +19,7 @@ import bpsim
 from bpsim.designs import Span, full, listed, points_of, sampled, span
 from bpsim.document import InvalidScenario
 from bpsim.runs import RunFailed, code_fingerprint
-from bpsim.settings import Axis, axis, changed
+from bpsim.settings import Axis, as_written, axis, changed
 from bpsim.sweeps import scenarios_at
 from tests.cluster import cluster
 from tests.files import TINY
@@ -123,7 +123,7 @@ def test_a_list_of_points_is_read_with_its_lines(tmp_path: Path) -> None:
 
 def test_a_setting_may_change_one_variant_alone() -> None:
     base = station(poisson(50.0), exponential(0.01), 1.0)
-    both = {"a": base, "b": base}
+    both = as_written({"a": base, "b": base})
     found = changed(both, ["variants.b.api.workers=4", "duration=2 s"], "x")
     assert [(one.api.workers, one.duration) for one in found.values()] == [(1, 2.0), (4, 2.0)]
     with pytest.raises(InvalidScenario, match="no variant 'c'"):
@@ -132,16 +132,23 @@ def test_a_setting_may_change_one_variant_alone() -> None:
 
 @pytest.mark.parametrize("path", sorted((Path(__file__).parents[1] / "scenarios").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_scenario_can_be_changed_and_resolved_without_changing(path: Path) -> None:
-    variants = bpsim.load(path).variants
-    assert changed(variants, ["question=Another?"], path.name) == {
-        name: scenario.but(question="Another?") for name, scenario in variants.items()
-    }
+    file = bpsim.load(path)
+    asked = {name: scenario.but(question="Another?") for name, scenario in file.variants.items()}
+    assert changed(file.written, ["question=Another?"], path.name) == asked
+    assert changed(as_written(file.variants), ["question=Another?"], path.name) == asked
+
+
+def test_a_setting_has_the_effect_that_set_has(tmp_path: Path) -> None:
+    """Kafka's own names, and defaults that depend on what is set."""
+    path = Path(__file__).parents[1] / "scenarios" / "slow_database.yaml"
+    for text in ("producer.batch.size=20000", "producer.client=librdkafka", "client.retry.kind=none", "faults.0.factor=3"):
+        assert changed(bpsim.load(path).written, [text], "x") == bpsim.load(path, [text]).variants
 
 
 def test_every_point_is_checked_before_the_first_run() -> None:
     base = station(poisson(50.0), exponential(0.01), 1.0)
     with pytest.raises(InvalidScenario) as caught:
-        scenarios_at({"base": base}, [{"api.workers": "2"}, {"api.workers": "0"}, {"api.wrokers": "1"}], "x")
+        scenarios_at(as_written({"base": base}), [{"api.workers": "2"}, {"api.workers": "0"}, {"api.wrokers": "1"}], "x")
     words = str(caught.value)
     assert "--set api.workers=0" in words
     assert "did you mean 'workers'?" in words

@@ -15,6 +15,7 @@ import bpsim
 from bpsim.claims import UnknownName, parse
 from bpsim.goals import goal
 from bpsim.runs import Measure, Run, grid, measure_all
+from bpsim.settings import as_written
 from bpsim.tuning import FRESH, Bench, Tuned, ranges, search
 from tests.pipelines import exponential, poisson, station
 from tests.typed import typed
@@ -30,7 +31,9 @@ def bench(law: Law, goals: Sequence[str], smallest: Sequence[str], seeds: int = 
             yield number, law(run.scenario.api.queue.records or 0, run.scenario.client.timeout or 0.0, run.seed)
 
     read = tuple(goal(text, "v") for text in goals)
-    return Bench(BASE, "v", read, tuple(range(1, seeds + 1)), ranges(smallest), share, "x", "yaml", place)
+    return Bench(
+        as_written({"v": BASE})["v"], "v", read, tuple(range(1, seeds + 1)), ranges(smallest), share, "x", "yaml", place
+    )
 
 
 def tuned(law: Law, goals: Sequence[str], smallest: Sequence[str], **options: Any) -> Tuned:
@@ -245,7 +248,7 @@ def test_what_cannot_be_asked_is_said_in_a_line(arguments: tuple[str, ...], code
 def test_settings_that_do_not_go_together_meet_nothing() -> None:
     """A client that waits no longer than a rejection takes is no scenario."""
     tries = bench(lambda records, timeout, seed: {"success_share": 1.0}, ["loss < 1%"], ["client.timeout=0.001s..2s"])
-    tries.scenario = BASE.but(api={"reject_time": 0.5})
+    tries.written = as_written({"v": BASE.but(api={"reject_time": 0.5})})["v"]
     found = search(tries, (), 60, 5).found
     assert found is not None
     assert 0.5 < float(found.point["client.timeout"][:-1]) < 0.503

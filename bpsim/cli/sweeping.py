@@ -20,7 +20,7 @@ from bpsim.designs import Kind, Point, listed, points_of, span
 from bpsim.document import InvalidScenario
 from bpsim.folder import SCHEMA_VERSION
 from bpsim.metrics import METRICS
-from bpsim.scenario import Scenario
+from bpsim.scenario_file import Written
 from bpsim.sweeps import Sweep, run_cells, scenarios_at
 
 ROWS = 24
@@ -44,9 +44,9 @@ def sweep_command(common: Common, asked: Asked, as_json: bool) -> None:
     """Check every point, run them all, show the means and save the table."""
     check_out(common)
     points = _points(asked)
-    scenarios = _variants(common, asked.only)
+    variants = _variants(common, asked.only)
     try:
-        cells = scenarios_at(scenarios, points, str(common.scenario))
+        cells = scenarios_at(variants, points, str(common.scenario))
     except InvalidScenario as error:
         _refuse(error)
     seeds = tuple(range(1, common.seeds + 1))
@@ -77,11 +77,11 @@ def _points(asked: Asked) -> list[Point]:
         fail(str(error), Exit.USAGE)
 
 
-def _variants(common: Common, only: tuple[str, ...]) -> dict[str, Scenario]:
-    variants = load_or_fail(common.scenario, common.sets).variants
+def _variants(common: Common, only: tuple[str, ...]) -> dict[str, Written]:
+    written = load_or_fail(common.scenario, common.sets).written
     for name in only:
-        check_variant(name, list(variants))
-    return {name: scenario for name, scenario in variants.items() if not only or name in only}
+        check_variant(name, list(written))
+    return {name: one for name, one in written.items() if not only or name in only}
 
 
 def _refuse(error: InvalidScenario) -> NoReturn:

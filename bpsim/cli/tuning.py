@@ -52,13 +52,13 @@ def tune_command(common: Common, asked: Asked, as_json: bool) -> None:
     if len(smallest) + len(varied) == 1 and asked.tries is not None:
         fail("--tries is for several settings; one alone is closed in on exactly", Exit.USAGE)
     goals = tuple(_goal(text, variant) for text in asked.goals)
-    scenario = load_or_fail(common.scenario, common.sets).variants[variant]
+    written = load_or_fail(common.scenario, common.sets).written[variant]
     seeds = tuple(range(1, common.seeds + 1))
     try:
-        check_ends(scenario, variant, (*smallest, *varied), str(common.scenario))
+        check_ends(written, variant, (*smallest, *varied), str(common.scenario))
         with making(common, "tune") as m:
             bench = Bench(
-                scenario, variant, goals, seeds, smallest, asked.share, str(common.scenario), "yaml", m.place, m.journal,
+                written, variant, goals, seeds, smallest, asked.share, str(common.scenario), "yaml", m.place, m.journal,
                 m.on_progress,
             )  # fmt: skip
             found = search(bench, varied, asked.tries or 60, asked.fresh)

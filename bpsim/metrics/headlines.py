@@ -50,7 +50,7 @@ class Headline:
         return f"{gap:,.{places}f}{within}{unit}"
 
     def unit_for_gap(self, value: float) -> tuple[str, float]:
-        """The unit in which a difference is best read, and its size; that between two shares is said in points (of a hundred)."""
+        """The unit in which a difference is best read, and its size; for shares points of a hundred."""
         if self.show in (format_seconds, format_bytes):
             unit, size = unit_for(value, TIMES if self.show is format_seconds else SIZES)
             return f" {unit}", size

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from bpsim.comparison import What, contenders
+from bpsim.comparison import What, opened
 from bpsim.designs import Span, span
 from bpsim.goals import Goal, goal
 from bpsim.metrics.headlines import headline
 from bpsim.paired import share_interval
 from bpsim.runs import Progress, place_of, untold
+from bpsim.scenario_file import ScenarioFile
+from bpsim.settings import as_written
 from bpsim.tuning.bench import Bench, Tried, check_ends
 from bpsim.tuning.search import Ladder, least, several
 
@@ -153,7 +155,17 @@ def search(bench: Bench, varied: tuple[Span, ...], tries: int, fresh: int) -> Tu
     found = least(bench, Ladder(spans[0], {})) if len(spans) == 1 else several(bench, spans, tries)
     again = bench.try_all([found.point], tuple(range(FRESH, FRESH + fresh)))[0] if found is not None else None
     tried = tuple(sorted(bench.tried.values(), key=lambda one: one.size))
-    return Tuned(bench.scenario.question, bench.variant, bench.goals, bench.share, bench.smallest, varied, tried, found, again)
+    return Tuned(
+        str(bench.written.tree["question"]),
+        bench.variant,
+        bench.goals,
+        bench.share,
+        bench.smallest,
+        varied,
+        tried,
+        found,
+        again,
+    )
 
 
 def tune(
@@ -181,16 +193,17 @@ def tune(
         found = bpsim.tune("scenarios/slow_database.yaml", {"api.queue.records": "1..2000"}, ["p99 < 2 s"])
         found.words, found.found.point, found.sure
     """
-    scenarios = contenders(what)
-    name = variant or next(iter(scenarios))
-    if name not in scenarios:
-        raise ValueError(f"there is no variant '{name}'; there are {', '.join(scenarios)}")
+    file = opened(what)
+    written = file.written if isinstance(file, ScenarioFile) else as_written(file)
+    name = variant or next(iter(written))
+    if name not in written:
+        raise ValueError(f"there is no variant '{name}'; there are {', '.join(written)}")
     if not smallest or not goals:
         raise ValueError("a setting to make small and a goal are needed")
     spans = ranges([f"{path}={text}" for path, text in {**smallest, **(vary or {})}.items()])
-    check_ends(scenarios[name], name, spans, "the scenario", None)
+    check_ends(written[name], name, spans, "the scenario", None)
     bench = Bench(
-        scenarios[name], name, tuple(goal(text, name) for text in goals), tuple(range(1, seeds + 1)),
+        written[name], name, tuple(goal(text, name) for text in goals), tuple(range(1, seeds + 1)),
         spans[: len(smallest)], share, "the scenario", None,
         place_of(on, jobs or os.cpu_count() or 1), None, on_progress,
     )  # fmt: skip

@@ -13,6 +13,7 @@ from bpsim.goals import Goal
 from bpsim.metrics import summary
 from bpsim.runs import Journal, Place, Progress, Run, here, measure_all, untold
 from bpsim.scenario import Scenario
+from bpsim.scenario_file import Written
 from bpsim.settings import changed
 
 
@@ -42,21 +43,21 @@ class Tried:
         return float(np.mean(real)) if real else float("nan")
 
 
-def check_ends(scenario: Scenario, variant: str, spans: Sequence[Span], of: str, source: str | None = "yaml") -> None:
+def check_ends(written: Written, variant: str, spans: Sequence[Span], of: str, source: str | None = "yaml") -> None:
     """Raises `InvalidScenario` when neither the lowest settings nor the highest make a scenario: a path that does not exist,
     a value without its unit."""
     low, high = ([f"{span.path}={span.ends[end]}" for span in spans] for end in (0, 1))
     try:
-        changed({variant: scenario}, high, of, source)
+        changed({variant: written}, high, of, source)
     except InvalidScenario:
-        changed({variant: scenario}, low, of, source)
+        changed({variant: written}, low, of, source)
 
 
 @dataclass
 class Bench:
     """Tries candidates for the settings of `variant`, and remembers them."""
 
-    scenario: Scenario
+    written: Written
     variant: str
     goals: tuple[Goal, ...]
     seeds: tuple[int, ...]
@@ -89,7 +90,7 @@ class Bench:
         """None for settings that do not go together."""
         assignments = [f"{path}={value}" for path, value in point.items()]
         try:
-            return changed({self.variant: self.scenario}, assignments, self.of, self.source)[self.variant]
+            return changed({self.variant: self.written}, assignments, self.of, self.source)[self.variant]
         except InvalidScenario:
             return None
 
