@@ -6,25 +6,39 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bpsim.plots.heatmap import heatmap, heatmap_finding
+from bpsim.plots.ladder import ladder, ladder_finding
 from bpsim.plots.lines import goodput, goodput_finding, latency, latency_finding
 from bpsim.plots.reading import Reading, Results, read
 from bpsim.plots.stacks import losses, losses_finding, memory, memory_finding
 from bpsim.plots.style import NB, RC, Plot
+from bpsim.plots.waterfall import waterfall, waterfall_finding
 from bpsim.plots.wave import onsets, wave, wave_finding
-
-__all__ = ["FIGURES", "alt_text", "goodput", "latency", "losses", "memory", "save_figures", "wave"]
+from bpsim.plots.ways import tier_time, tier_time_finding, trace, trace_finding
 
 FIGURES: dict[str, Plot] = {
     "wave": wave,
-    "latency": latency,
-    "memory": memory,
-    "losses": losses,
+    "ladder": ladder,
     "goodput": goodput,
+    "latency": latency,
+    "heatmap": heatmap,
+    "losses": losses,
+    "waterfall": waterfall,
+    "memory": memory,
+    "tier_time": tier_time,
+    "trace": trace,
 }
 """Every figure, in the order of telling: name -> function of results by variant."""
 
+__all__ = ["FIGURES", "alt_text", "save_figures"]
+
 _SHOWS: dict[str, tuple[str, Callable[[Reading], str]]] = {
     "wave": ("Heat map of pressure by tier (client on top) and time", lambda reading: _wave_words(reading)),
+    "ladder": ("Bars of lasting pressure by tier, from when to when", ladder_finding),
+    "heatmap": ("Heat map of the time to the final outcome, log scale, against time", heatmap_finding),
+    "waterfall": ("Waterfall from all requests and records to those of use", waterfall_finding),
+    "tier_time": ("Bars of the seconds queued, served and blocked in each tier, at p50 and p99", tier_time_finding),
+    "trace": ("Spans of one of the slowest requests, hop by hop", trace_finding),
     "latency": ("Lines of p50, p95 and p99 request latency over time, log scale", latency_finding),
     "memory": ("Stacked areas of the bytes each tier holds over time", memory_finding),
     "losses": ("Bars of how requests and records ended", losses_finding),

@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 
 from bpsim.metrics import ledger, summary, timeseries
+from bpsim.metrics.bookmarks import BY_CHANCE_S
+from bpsim.metrics.journeys import Journeys
 from bpsim.metrics.occupancy import Occupancy
+from bpsim.metrics.pressure import Stretch, harmed, pressed
 from bpsim.metrics.windows import tier_columns
 from bpsim.result import TIERS, Outcome, Result
 from bpsim.units import parse
@@ -116,6 +119,23 @@ class Reading:
         total = np.histogram(requests["ended_s"][ended], self.edges)[0]
         bad = np.histogram(requests["ended_s"][ended & (requests["outcome"] != Outcome.OK)], self.edges)[0]
         return np.asarray(np.divide(bad, total, out=np.full(len(total), nan), where=total > 0))
+
+    @cached_property
+    def journeys(self) -> Journeys:
+        """The ways of its records."""
+        return Journeys(self.result)
+
+    @cached_property
+    def rungs(self) -> list[Stretch]:
+        """Stretches of lasting pressure, users' harm among them, in order of beginning. Servers that are all at work for
+        under two seconds are left out, and before the first fault all that are."""
+        since = min((fault.begin for fault in self.faults), default=0.0)
+        every = [*pressed(self.result, self.occupancy), *harmed(self.result, since)]
+        news = [one for one in every if one.kind != "saturated" or self._is_news(one, since)]
+        return sorted(news, key=lambda one: (one.begin_s, -TIERS.index(one.tier)))
+
+    def _is_news(self, one: Stretch, since: float) -> bool:
+        return one.begin_s >= since - 1.0 and min(one.end_s, self.end) - one.begin_s >= BY_CHANCE_S
 
     def unbounded(self, tier: str) -> bool:
         """Whether the tier keeps a queue that nothing bounds."""
