@@ -26,6 +26,7 @@ def summary_document(experiment: Experiment) -> dict[str, Any]:
         "question": experiment.file.question,
         "seed": experiment.seed,
         "interrupted": experiment.interrupted,
+        "warnings": warnings(experiment),
         "claims": [
             {"claim": verdict.claim, "passed": verdict.passed, "values": _plain(verdict.values)}
             for verdict in experiment.judged
@@ -60,11 +61,11 @@ def _plain(values: dict[str, float]) -> dict[str, float | str | None]:
 
 
 def write(experiment: Experiment, folder: Path, command: list[str], draw: Callable[[Path], None], force: bool = False) -> None:
-    """Write everything about `experiment` to `folder`; `draw` adds the figures. Raises what `folder.put` raises."""
+    """Write everything about `experiment` to `folder`; `draw` adds what is drawn. Raises what `folder.put` raises."""
 
     def fill(aside: Path) -> None:
         _write_into(experiment, aside)
-        draw(aside / "figures")
+        draw(aside)
         runs = {name: result.provenance | {"fingerprint": result.fingerprint} for name, result in experiment.results.items()}
         facts = {"command": command, "seed": experiment.seed, "interrupted": experiment.interrupted, "runs": runs}
         write_manifest(aside, facts)
@@ -78,7 +79,6 @@ def _write_into(experiment: Experiment, folder: Path) -> None:
     text = json.dumps(summary_document(experiment), indent=1, allow_nan=False)
     (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
     (folder / "scenario.yaml").write_text(resolved(experiment), encoding="utf-8")
-    (folder / "figures").mkdir()
     series = []
     for name, result in experiment.results.items():
         (folder / name).mkdir()

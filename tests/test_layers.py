@@ -26,6 +26,7 @@ LAYERS = [
     {"verdict"},
     {"experiment", "phase", "comparison", "trials"},
     {"hysteresis", "sweeps", "tuning"},
+    {"report"},
     {"output"},
     {"dashboard"},
     {"cli", "__main__", "__init__"},

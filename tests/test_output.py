@@ -41,7 +41,8 @@ def experiment_of(text: str, folder: Path, **options: Any) -> Experiment:
 
 
 def no_figures(folder: Path) -> None:
-    (folder / "wave.svg").write_text("<svg/>")
+    (folder / "figures").mkdir()
+    (folder / "figures" / "wave.svg").write_text("<svg/>")
 
 
 def fail(*args: object, **more: object) -> NoReturn:

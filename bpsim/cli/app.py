@@ -88,7 +88,8 @@ def run(
     variant: Annotated[list[str], typer.Option(metavar="NAME", help="Run only this variant (repeatable).")] = [],  # noqa: B006
     as_json: Annotated[bool, typer.Option("--json", help="Print summary.json and nothing else.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but warnings and errors.")] = False,
-    figures: Annotated[bool, typer.Option(help="Draw the figures.")] = True,
+    figures: Annotated[str, typer.Option(metavar="FORMATS", help="Formats of the figures: svg, png, pdf.")] = "svg,png",
+    no_figures: Annotated[bool, typer.Option("--no-figures", help="Neither figures nor a report: numbers only.")] = False,
     controls: Annotated[
         bool, typer.Option(help="Run a variant that ends badly again without its cause, to tell metastable from overloaded.")
     ] = True,
@@ -101,7 +102,16 @@ def run(
     from bpsim.cli.running import Options, run_command
 
     folder = out if out is not None else Path("out") / scenario.stem
-    run_command(Options(scenario, seed, tuple(set_), folder, force, tuple(variant), as_json, quiet, figures, controls, debug))
+    formats = () if no_figures else _formats(figures)
+    run_command(Options(scenario, seed, tuple(set_), folder, force, tuple(variant), as_json, quiet, formats, controls, debug))
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    formats = tuple(part.strip() for part in text.split(","))
+    for one in formats:
+        if one not in ("svg", "png", "pdf"):
+            fail(f"--figures {one or text}: there are svg, png and pdf", Exit.USAGE)
+    return formats
 
 
 @app.command()
@@ -122,6 +132,20 @@ def explain(
     from bpsim.cli.explaining import explain_command
 
     explain_command(what, tuple(variant), seed, tuple(set_), as_json)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The output folder of a run.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="The page.", show_default="FOLDER/report.html")] = None,
+) -> None:
+    """Make the one-page report of a run that is done.
+
+    One file that needs no network: to read, to print, to send.
+    """
+    from bpsim.cli.explaining import report_command
+
+    report_command(folder, out)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""`bpsim explain`."""
+"""`bpsim explain` and `bpsim report`: what a run that is done has to tell."""
 
 from __future__ import annotations
 
@@ -9,21 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from textwrap import fill
 
+from rich.console import Console
+
 from bpsim.cli.app import Exit, fail, say
 from bpsim.cli.looking import load_or_fail
 from bpsim.cli.simulating import check_variants, simulated
-from bpsim.explain import Explanation, Part, explain
+from bpsim.explain import TITLES, Explanation, explain
 from bpsim.folder import SCHEMA_VERSION
 from bpsim.result import Result
-
-TITLES: dict[Part, str] = {
-    "cause": "What started it",
-    "spread": "How it spread",
-    "stop": "Where it stopped",
-    "felt": "What users felt",
-    "lost": "What was lost, or done for nobody",
-    "end": "How it ended",
-}
 
 
 def explain_command(what: Path, only: tuple[str, ...], seed: int, sets: tuple[str, ...], as_json: bool) -> None:
@@ -58,6 +51,23 @@ def saved_results(folder: Path) -> dict[str, Result]:
         return {name: Result.load(folder / name) for name in names}
     except (OSError, ValueError, KeyError, TypeError) as error:
         fail(f"{folder} is not the output folder of a run: {type(error).__name__}: {error}", Exit.USAGE)
+
+
+def report_command(folder: Path, out: Path | None) -> None:
+    """Write the page about the runs in a folder."""
+    from bpsim.report import page
+
+    results = saved_results(folder)
+    document = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    target = out if out is not None else folder / "report.html"
+    patient = Console(stderr=True, quiet=not sys.stderr.isatty())
+    with patient.status("drawing"):
+        text = page(document, results)
+    try:
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        fail(f"cannot write {target}: {error}", Exit.ABORTED)
+    say(f"Report: {target} ({len(text.encode()) / 1e6:.2g} MB, one file)")
 
 
 def lines(name: str, one: Explanation, width: int) -> Iterator[str]:

@@ -38,7 +38,8 @@ class Options:
     only: tuple[str, ...]
     as_json: bool
     quiet: bool
-    figures: bool
+    figures: tuple[str, ...]
+    """Formats of the figures; none: neither figures nor a report."""
     controls: bool
     debug: bool
 
@@ -84,8 +85,12 @@ def _write(experiment: Experiment, options: Options) -> None:
     def draw(folder: Path) -> None:
         if options.figures and experiment.results:
             from bpsim.plots import save_figures
+            from bpsim.report import page
 
-            save_figures(experiment.results, folder)
+            (folder / "figures").mkdir()
+            save_figures(experiment.results, folder / "figures", options.figures)
+            text = page(summary_document(experiment), experiment.results)
+            (folder / "report.html").write_text(text, encoding="utf-8")
 
     patient = Console(stderr=True, quiet=options.quiet or not sys.stderr.isatty())
     with patient.status("writing tables and figures"):
@@ -107,5 +112,5 @@ def _show(experiment: Experiment, options: Options) -> None:
 def _say_where(options: Options) -> None:
     say(f"Written to {options.out}/: summary.json, scenario.yaml and more; manifest.json lists every file")
     if options.figures:
-        say(f"Figures: {options.out}/figures/ (wave.png shows who felt it, and when)")
+        say(f"Report: {options.out}/report.html (one file, no network needed); figures: {options.out}/figures/")
     say(f"Why: bpsim explain {options.out}")

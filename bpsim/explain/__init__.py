@@ -6,10 +6,10 @@ from bpsim.explain.course import course, stop
 from bpsim.explain.ending import ending
 from bpsim.explain.felt import felt
 from bpsim.explain.lost import lost
-from bpsim.explain.model import Explanation, Finding, Part
+from bpsim.explain.model import TITLES, Explanation, Finding, Part
 from bpsim.result import Result
 
-__all__ = ["Explanation", "Finding", "Part", "explain"]
+__all__ = ["TITLES", "Explanation", "Finding", "Part", "explain"]
 
 
 def explain(result: Result) -> Explanation:

@@ -9,11 +9,21 @@ from bpsim.explain.model import Finding
 from bpsim.metrics.bookmarks import out_of_memory
 from bpsim.result import Column, Fate, Work
 
+GIVEN_UP = {
+    Fate.EXPIRED: ("producer", "producer.delivery_timeout", "records are given up by the producer before the broker had them"),
+    Fate.REFUSED: ("broker", "broker.overflow", "records are refused by a broker that had no room"),
+    Fate.SKIPPED: ("consumer", "consumer", "records are passed over by a consumer whose position had been deleted"),
+    Fate.DROPPED: ("writer", "writer.retry", "records are given up by the writer after its last try"),
+}
+"""Ends that are somebody's decision: whose, by which option, and in words."""
+KEPT, FURTHER = ("client", "api"), ("client.retry", "consumer.commit_interval")
+"""Losses of requests and work, and copies too many, are no loss of records."""
+
 
 def lost(case: Case) -> Iterator[Finding]:
     """A finding for each way in which records, requests or work were lost; or one that says that no record was."""
     found = [_finding(case, *loss) for loss in _losses(case) if loss[0]]
-    if not any(one.tier in ("broker", "producer") for one in found) and case.scenario.producer is not None:
+    if not any(one.tier not in KEPT and one.path not in FURTHER for one in found) and case.scenario.producer is not None:
         last, end = case.scenario.tiers[-1], case.ended_s
         kept = {"delivered": case.summary["delivered"], "still_inside": case.summary["still_inside"]}
         words = (
@@ -29,6 +39,8 @@ def _losses(case: Case) -> Iterator[tuple[float, Column, str, str, str]]:
     ended, fate, work = records["ended_s"], records["fate"], attempts["work"]
     died, crashed = _what_killed(case), records["ended_s"][fate == Fate.LOST_IN_CRASH]
     yield lines["evicted"], ended[fate == Fate.EVICTED], "broker", "broker.retention", "records are deleted by retention unread"
+    for end, (tier, path, words) in GIVEN_UP.items():
+        yield lines[end.name.lower()], ended[fate == end], tier, path, words
     told = "records are lost in a crash after the client had been told that all was well"
     yield lines["acked_then_lost"], crashed, "producer", died, told
     yield lines["lost_in_crash"], crashed, "producer", died, "records that nobody had been promised are lost in a crash"

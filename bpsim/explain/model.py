@@ -12,6 +12,16 @@ Part = Literal["cause", "spread", "stop", "felt", "lost", "end"]
 """What a finding is about: what started it, how it went from tier to tier, where that stopped, what users noticed, what was
 lost or done for nobody, and how it ended."""
 
+TITLES: dict[Part, str] = {
+    "cause": "What started it",
+    "spread": "How it spread",
+    "stop": "Where it stopped",
+    "felt": "What users felt",
+    "lost": "What was lost, or done for nobody",
+    "end": "How it ended",
+}
+"""The parts in order of telling, as people read them."""
+
 
 @dataclass(frozen=True)
 class Finding:

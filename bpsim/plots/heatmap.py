@@ -12,6 +12,7 @@ from bpsim.plots.reading import Reading, Results, read
 from bpsim.plots.style import (
     SMALL,
     column_titles,
+    inner_ticks,
     panels,
     percent,
     seconds,
@@ -56,6 +57,7 @@ def heatmap(results: Results) -> Figure:
             ax.annotate(f"timeout {seconds(reading.timeout)}", (1, reading.timeout), (-4, 3), ("axes fraction", "data"),
                         "offset points", ha="right", va="bottom", fontsize=SMALL, color="#b3101f",
                         bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.7})  # fmt: skip
+        inner_ticks(ax.yaxis)
         time_axis(ax, reading.end, unit)
     grid[0, 0].set_ylabel("time to the final outcome\n(seconds, log scale)")
     column_titles(grid[0], {name: heatmap_finding(reading) for name, reading in readings.items()})

@@ -85,7 +85,7 @@ def _row(ax: Axes, reading: Reading, tier: str, row: int, unit: tuple[str, float
         late = first > 0.6 * reading.end
         ax.annotate(
             seconds(first), (first / unit[1], y + high / 2), (4 if late else -4, 0), textcoords="offset points",
-            ha="left" if late else "right", va="center", fontsize=SMALL - 1.5, color=INK,
+            ha="left" if late else "right", va="center", fontsize=SMALL - 1, color=INK,
             bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.8}, zorder=4,
         )  # fmt: skip
 

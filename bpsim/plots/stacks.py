@@ -63,11 +63,16 @@ RECORDS = {
     "delivered_wasted": ("in the database, client gave up", ORANGE),
     "duplicate": ("in the database again (duplicate)", RED),
     "evicted": ("deleted by retention, unread", PURPLE),
+    "expired": ("given up by the producer", ORANGE),
+    "refused": ("refused by the broker", RED),
+    "skipped": ("skipped by the consumer", BLUE),
     "dropped": ("given up by the writer", VIOLET),
     "acked_then_lost": ("lost in the crash after “done”", VIOLET),
     "lost_in_crash": ("lost in the crash", INK),
     "on_the_way": ("on their way at the end", GREY),
 }
+LOST = ("evicted", "expired", "refused", "skipped", "dropped", "acked_then_lost", "lost_in_crash")
+"""Ways in which a record never comes to the database."""
 
 
 @styled
@@ -179,7 +184,9 @@ def record_lines(reading: Reading) -> dict[str, int]:
     """The ledger's record lines, those still in a tier taken together."""
     lines = reading.ledger["records"]
     kept = {cause: lines[cause] for cause in RECORDS if cause in lines}
-    return kept | {"on_the_way": sum(lines.values()) - sum(kept.values())}
+    found = kept | {"on_the_way": sum(number for line, number in lines.items() if line.startswith("in_"))}
+    assert sum(found.values()) == sum(lines.values()), f"lines without a name: {lines.keys() - found.keys()}"
+    return found
 
 
 def _bars(ax: Axes, bars: list[tuple[str, str, int]], total: int) -> None:
@@ -196,7 +203,7 @@ def _bars(ax: Axes, bars: list[tuple[str, str, int]], total: int) -> None:
 def losses_finding(reading: Reading) -> str:
     """The share of requests that failed, and what the pipeline lost or did for nobody."""
     lines = record_lines(reading)
-    lost = sum(lines[name] for name in ("evicted", "dropped", "acked_then_lost", "lost_in_crash"))
+    lost = sum(lines[name] for name in LOST)
     vain = lines["delivered_wasted"] + lines["duplicate"]
     words = f"{percent(1 - reading.summary['success_share'])} of requests failed"
     if lost:

@@ -108,6 +108,12 @@ def time_axis(ax: Axes, end: float, unit: tuple[str, float], label: bool = True)
         ax.set_xlabel(f"time ({name})")
 
 
+def inner_ticks(axis: Any) -> None:
+    """Keep the ticks of an axis that lie within its limits: matplotlib places some, unseen, beyond them."""
+    low, high = sorted(axis.get_view_interval())
+    axis.set_ticks([float(tick) for tick in axis.get_majorticklocs() if low <= tick <= high])
+
+
 def shade_faults(ax: Axes, reading: Reading, unit: tuple[str, float], label: bool = True) -> None:
     """Each fault's window in grey, its words at the top of it."""
     for index, fault in enumerate(reading.faults):

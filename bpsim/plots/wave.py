@@ -121,7 +121,7 @@ def _faults(ax: Axes, reading: Reading, tiers: list[str], unit: tuple[str, float
         ax.add_patch(Rectangle((begin, row + 0.03), end - begin, 0.94, fill=False, ec="#ff4d5e", lw=2.6, zorder=4))
         late = fault.end > 0.6 * reading.end
         ax.annotate(
-            fault.words, (begin if late else end, row + LOW), (-6 if late else 6, 0), textcoords="offset points",
+            fault.words, (end, row + LOW), (-6 if late else 6, 0), textcoords="offset points",
             ha="right" if late else "left", va="center", fontsize=SMALL, color="white", fontweight="bold", zorder=6,
             bbox=BOX | {"fc": "#b3101f", "alpha": 1},
         )  # fmt: skip

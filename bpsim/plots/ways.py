@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bpsim.metrics.journeys import WAYS, Trace
 from bpsim.plots.reading import Reading, Results, read
-from bpsim.plots.style import BLUE, GREY, INK, ORANGE, PURPLE, RED, SMALL, column_titles, panels, seconds, styled
+from bpsim.plots.style import BLUE, GREY, INK, ORANGE, PURPLE, RED, SMALL, column_titles, inner_ticks, panels, seconds, styled
 from bpsim.result import TIERS
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def _bars(ax: Axes, at: dict[str, dict[str, float]], tiers: list[str], level: st
             )
     longest = max((sum(ways.values()) for ways in at.values()), default=0.0)
     ax.set_xlim(0, 1.35 * longest or 1.0)
+    inner_ticks(ax.xaxis)
     ax.set_xlabel(f"seconds at {level}: {seconds(whole)} in all" if at else f"{level}: nothing got there")
     ax.tick_params(axis="y", length=0)
 
@@ -110,10 +111,11 @@ def _spans(ax: Axes, one: Trace) -> None:
             ax.plot([begin], [row], marker="|", color=INK, ms=9)
         if end > right:
             words = f"until {seconds(end)} →" if isfinite(end) else "to the end of the run →"
-            ax.annotate(words, (right, row), (-4, 0), textcoords="offset points", ha="right", va="center", fontsize=SMALL - 1.5,
+            ax.annotate(words, (right, row), (-4, 0), textcoords="offset points", ha="right", va="center", fontsize=SMALL - 1,
                         bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.85})  # fmt: skip
     ax.axvline(waited, color=INK, lw=1, ls=(0, (4, 3)), zorder=0)
     ax.set_xlim(0, right)
+    inner_ticks(ax.xaxis)
     ax.set_yticks(range(len(shown)), [f"{span.tier}: {span.what}" for span in shown], fontsize=SMALL - 1)
     ax.set_ylim(len(shown) - 0.4, -0.6)
 
