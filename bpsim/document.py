@@ -63,7 +63,22 @@ class Document:
     remarks: list[Problem] = field(default_factory=list)
     """What is no fault and yet not as it seems."""
     folder: Path | None = None
-    """Where files that it names are looked for; None for a text, which may name none."""
+    """Where files that it names are looked for; None when it may name none."""
+    confined: bool = False
+    """Whether they must lie in there."""
+
+    def beside(self, where: Where, name: str) -> Path:
+        """The file that `name`, which stands at `where`, means. Raises `InvalidScenario` when it may not be read."""
+        what, hint = "", "paths are relative to the folder of the scenario file"
+        if self.folder is None:
+            what, hint = "a scenario that is no file has no other files beside it", ""
+        elif self.confined and not (self.folder / name).resolve().is_relative_to(self.folder.resolve()):
+            what, hint = f"{name} is not among the shipped files", "for a text no others are read"
+        elif not (self.folder / name).exists():
+            what = f"there is no file {name}"
+        if what or self.folder is None:
+            raise InvalidScenario([self.problem(where, f"'{where[-1]}': {what}", hint)])
+        return self.folder / name
 
     def problem(self, where: Where, what: str, hint: str = "", at_key: bool = False) -> Problem:
         """A problem at `where`, or at the nearest part of it that stands in the file."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from bpsim import shipped
 from bpsim.claims import Claim, UnknownName, parse
 from bpsim.complaints import complaints, misfits
 from bpsim.document import Document, InvalidScenario, Problem, Where, parse_document, places, put, read_document
@@ -73,9 +74,11 @@ def load(path: Path | str, sets: Sequence[str] = ()) -> ScenarioFile:
 
 
 def loads(text: str, sets: Sequence[str] = (), file: str = "scenario.yaml", only: str | None = None) -> ScenarioFile:
-    """What `load` does, from the text of a file, which problems call `file`. With `only` that variant alone is built, so `sets`
-    need not suit the others."""
-    return _read(parse_document(text, file), sets, only)
+    """What `load` does, from the text of a file, which problems call `file`; of other files it may name those that are shipped.
+    With `only` that variant alone is built, so `sets` need not suit the others."""
+    document = parse_document(text, file)
+    document.folder, document.confined = shipped.folder(), True
+    return _read(document, sets, only)
 
 
 def _read(document: Document, sets: Sequence[str], only: str | None = None) -> ScenarioFile:

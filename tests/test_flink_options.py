@@ -258,11 +258,19 @@ def test_a_wrong_reference_is_reported_in_the_scenario(tmp_path: Path, old: str,
     assert any(said in problem for problem in problems(beside(tmp_path, scenario=SCENARIO.replace(old, new))))
 
 
-def test_a_text_may_name_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["conf/flink-conf.yaml", "../pyproject.toml", "/etc/passwd", "flink/../../pyproject.toml"])
+def test_a_text_may_name_no_file_but_shipped_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     beside(tmp_path)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InvalidScenario, match="a text can name no file"):
-        loads(SCENARIO)
+    with pytest.raises(
+        InvalidScenario, match=r"scenario\.yaml:9:9: 'conf': (there is no file|.* is not among the shipped files)"
+    ):
+        loads(SCENARIO.replace("conf/flink-conf.yaml", name))
+
+
+def test_a_text_may_name_the_shipped_configuration() -> None:
+    found = flink(loads(SCENARIO.replace("conf/flink-conf.yaml", "flink/flink-conf.yaml")))
+    assert found.options["taskmanager.memory.network.fraction"] == "0.1"
 
 
 def test_the_shipped_configuration_runs_as_it_stands() -> None:

@@ -84,7 +84,7 @@ def test_every_fault_of_a_file_has_its_place(tmp_path: Path) -> None:
         "max.in.flight.requests.per.connection: Value must be at least 1",
     ]
     path.write_text(path.read_text().replace("producer.properties", "nowhere.properties"))
-    assert problems(path)[0].startswith("nowhere.properties: there is no such file")
+    assert problems(path)[0].startswith("x.yaml:9:11: 'config': there is no file nowhere.properties")
 
 
 def java(**options: Any) -> ProducerSpec:

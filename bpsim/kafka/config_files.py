@@ -29,11 +29,8 @@ def _with_config(tier: str, part: Any, document: Document, problems: list[Proble
     if tier not in TABLES or not isinstance(part, dict) or not isinstance(part.get("config"), str):
         return part
     rest = {key: value for key, value in part.items() if key != "config"}
-    if document.folder is None:
-        problems.append(document.problem((tier, "config"), "a scenario that is no file has no other files beside it"))
-        return rest
-    path = document.folder / part["config"]
     try:
+        path = document.beside((tier, "config"), part["config"])
         entries = read_properties(path)
     except InvalidScenario as error:
         problems += error.problems

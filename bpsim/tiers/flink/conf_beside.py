@@ -40,12 +40,7 @@ def _options(name: Any, part: dict[str, Any], document: Document, prefix: Where)
         raise InvalidScenario(
             [document.problem(where, "'conf' is the path of a file", "options: {…} holds options themselves")]
         )
-    if document.folder is None:
-        raise InvalidScenario([document.problem(where, "a text can name no file", "write its options under options: {…}")])
-    path = document.folder / name
-    if not path.exists():
-        hint = "paths are relative to the folder of the scenario file"
-        raise InvalidScenario([document.problem(where, f"'conf': there is no file {name}", hint)])
+    path = document.beside(where, name)
     try:
         version = version_of(str(part["version"])) if "version" in part else default_version(name)
     except ValueError:
