@@ -112,15 +112,16 @@ class Simulation:
         laws = [(operator.name, operator.service) for operator in task]
         return works([to_grid(law.mean) if law.scv == 0 else self._demand(f"flink.{name}", law) for name, law in laws])
 
-    def _router(self) -> Callable[[int, int], int]:
-        """Where the key of a record lives: its request's, so that every attempt of it goes the same way."""
+    def _router(self) -> Callable[[list[int], int], list[int]]:
+        """Where the keys of records live: their requests', so that every attempt of one goes the same way."""
         if self.scenario.client.keys is None:
-            return lambda record, parallelism: 0
+            return lambda records, parallelism: [0] * len(records)
         where = key_router(self.streams, self.scenario.client.keys)
 
-        def route(record: int, parallelism: int) -> int:
+        def route(records: list[int], parallelism: int) -> list[int]:
             assert self.producer is not None
-            return where(self.client.request[self.producer.attempt[record]], parallelism)
+            request, attempt = self.client.request, self.producer.attempt
+            return where([request[attempt[record]] for record in records], parallelism)
 
         return route
 

@@ -39,8 +39,8 @@ class Surroundings:
     work: Callable[[Task], Work]
     outbox: Buffer
     rows: Callable[[bytes], None]
-    subtask_of: Callable[[int, int], int]
-    """(record, parallelism) -> where its key lives"""
+    subtasks_of: Callable[[list[int], int], list[int]]
+    """(records, parallelism) -> where their keys live"""
 
 
 @dataclass
@@ -121,8 +121,8 @@ class JobGraph:
 
     def _route(self, exchange: str, parallelism: int) -> Route:
         if exchange == "hash":
-            subtask_of = self._around.subtask_of
-            return by_key(parallelism, lambda record: subtask_of(record, parallelism))
+            subtasks_of = self._around.subtasks_of
+            return by_key(parallelism, lambda records: subtasks_of(records, parallelism))
         return rebalance(1 if exchange == "forward" else parallelism)
 
     def _end(self) -> End:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from bpsim.keys import Keys
 from bpsim.streams import Draws, Streams
@@ -39,14 +39,15 @@ def subtask_of(key: int, parallelism: int) -> int:
     return murmur_hash(key) % groups * parallelism // groups
 
 
-def key_router(streams: Streams, keys: Keys) -> Callable[[int, int], int]:
-    """(index of a draw, parallelism) -> the subtask of the key drawn there."""
+def key_router(streams: Streams, keys: Keys) -> Callable[[Sequence[int], int], list[int]]:
+    """(indices of draws, parallelism) -> the subtasks of the keys drawn there."""
     drawn = Draws(streams.rng("client.keys"), keys.sample)
     where: dict[int, list[int]] = {}
 
-    def route(index: int, parallelism: int) -> int:
+    def route(indices: Sequence[int], parallelism: int) -> list[int]:
         if parallelism not in where:
             where[parallelism] = [subtask_of(key, parallelism) for key in range(keys.distinct)]
-        return where[parallelism][int(drawn[index])]
+        table, values = where[parallelism], drawn.upto(max(indices) + 1)
+        return [table[int(values[index])] for index in indices]
 
     return route

@@ -21,13 +21,13 @@ def rebalance(subpartitions: int) -> Route:
     return route
 
 
-def by_key(subpartitions: int, subtask_of: Callable[[int], int]) -> Route:
+def by_key(subpartitions: int, subtasks_of: Callable[[list[int]], list[int]]) -> Route:
     """Each record goes where its key lives."""
 
     def route(records: list[int], before: int) -> list[Sequence[int]]:
         positions: list[list[int]] = [[] for _ in range(subpartitions)]
-        for position, record in enumerate(records):
-            positions[subtask_of(record)].append(position)
+        for position, subtask in enumerate(subtasks_of(records)):
+            positions[subtask].append(position)
         return list(positions)
 
     return route

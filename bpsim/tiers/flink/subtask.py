@@ -96,6 +96,8 @@ class Subtask:
         self._work = work
         self._works: list[float] = []
         self._aim = 0
+        self._aim_matters = False
+        """Whether the output takes note of that record (asked once: half the calls of `next_turn`)."""
         self._turn = 0
         self._release_early = False
         self._mails: deque[Callable[[], None]] = deque()
@@ -183,9 +185,10 @@ class Subtask:
         """Aim at the next record that matters; False when it is done already."""
         last = len(self.records) - 1
         aim = self.output.next_turn()
-        if aim >= last:
-            aim = last - 1 if self._release_early else last
-        self._aim = aim
+        if self._release_early:
+            last -= 1
+        self._aim_matters = aim <= last
+        self._aim = aim = min(aim, last)
         at = self.finish[aim]
         if at <= now:
             return False
@@ -200,7 +203,7 @@ class Subtask:
     def _write(self, position: int) -> bool:
         """Write the records up to and with `position`; False: it stands still in the middle of the last of them."""
         output = self.output
-        if output.next_turn() > position:
+        if not self._aim_matters:
             output.write_upto(position + 1)
             self.position = position + 1
             return True
@@ -242,6 +245,7 @@ class Subtask:
         boundary = bisect_right(self.finish, self.clock._now, self.position, self._aim)
         if boundary < self._aim:
             self._aim = boundary
+            self._aim_matters = False
             self._turn += 1
             self.clock.call_small(self.finish[boundary], self._ring, self._turn)
 
