@@ -83,6 +83,16 @@ def test_a_checkpoint_that_expires_is_followed_by_the_next() -> None:
     assert (ended[:-1] == Ended.EXPIRED).all() and len(ended) > 4
 
 
+def test_an_expired_checkpoint_leaves_no_channel_blocked() -> None:
+    options = CHECKPOINTS | {
+        "execution.checkpointing.timeout": "2 s",
+        "execution.checkpointing.tolerable-failed-checkpoints": "100",
+    }
+    result = alone(TWO, options, 1000.0, 60.0, keys=MANY_KEYS)
+    assert (result.checkpoints["ended"] == Ended.EXPIRED).sum() > 5
+    assert len(result.records["number"]) == pytest.approx(2 * 200 * 60, rel=0.03)
+
+
 def test_state_takes_time_to_write() -> None:
     job = {"operators": [{"name": "source"}, {"name": "sink", "exchange": "hash", "state": "50 MB"}], "storage": "100 MB/s"}
     result = run(through(job | {"options": CHECKPOINTS}, client={"keys": {"distinct": 5}}))

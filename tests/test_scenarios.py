@@ -32,6 +32,9 @@ CONTROLS = {
     "adaptive_limit": ("faults.0.factor=1.1", "none.during_goodput_per_s > 680"),
     "coordinated_omission": ("faults.0.lasts=1 ms", "users.latency_success_s_mean < 0.002"),
     "ramp_vs_spike": ("api.contention=0 s", "ramp_naive.success_share > 0.99"),
+    "debloating": ("faults.0.factor=1.1", "off.checkpoint_s_p50 < 1"),
+    "checkpoint_timeout": ("faults.0.factor=1.1", "aligned.job_failures == 0"),
+    "skewed_key": ("client.keys.hot_share=0.01", "skewed.delivered > 0.98 * skewed.offered"),
     "partition_and_heal": ("faults.0.lasts=1 ms", "small_buffer.success_share > 0.999"),
 }
 """The same scenario without the trouble: what must then hold."""

@@ -95,6 +95,15 @@ class Alignment:
             self._seen += found
             self._overtake(self._seen)
 
+    def abort(self, checkpoint: int) -> None:
+        """The checkpoint has expired: channels that wait for the barriers of others go on."""
+        if self._checkpoint == checkpoint and self._done != checkpoint:
+            self._done = checkpoint
+            for channel in self._gate.channels:
+                channel.recording = None
+            for channel in self._seen:
+                channel.subpartition.resume()
+
     def _overtake(self, channels: Sequence[InputChannel]) -> None:
         """The barriers of these channels have overtaken their data."""
         if self._persisted is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from math import nan
 
 from bpsim.kernel.clock import Clock
@@ -133,7 +134,7 @@ class Coordinator:
             self.clock.call_small(now + to_grid(options.aligned_timeout), self._switch, number)
         for index, subtask in enumerate(self._subtasks):
             if self._alignments[index] is None:
-                subtask.post(lambda index=index: self._emit(index, number))  # type: ignore[misc]
+                subtask.post(partial(self._emit, index, number))
 
     def _emit(self, index: int, number: int) -> None:
         """A source sends the barriers off."""
@@ -153,9 +154,9 @@ class Coordinator:
             return
         for alignment, subtask in zip(self._alignments, self._subtasks, strict=True):
             if alignment is None:
-                subtask.post(lambda subtask=subtask: self._switch_source(subtask, number))  # type: ignore[misc]
+                subtask.post(partial(self._switch_source, subtask, number))
             else:
-                subtask.post(lambda alignment=alignment: self._switch_one(alignment, number))  # type: ignore[misc]
+                subtask.post(partial(self._switch_one, alignment, number))
 
     def _switch_one(self, alignment: Alignment, number: int) -> None:
         if self.is_current(number):
@@ -205,6 +206,9 @@ class Coordinator:
         if not self.is_current(number):
             return
         self._end(Ended.EXPIRED)
+        for alignment, subtask in zip(self._alignments, self._subtasks, strict=True):
+            if alignment is not None:
+                subtask.post(partial(alignment.abort, number))
         self.failures += 1
         if self.failures > self._options.tolerable_failures:
             self._hands.on_failure()
