@@ -25,7 +25,7 @@ def written(rate: float | dict[str, Any], duration: float, faults: Any = (), com
     """Records go straight to the writer, one a row, in inserts of 10 ms; the books are checked."""
     arrivals = {"kind": "deterministic", "rate": rate} if isinstance(rate, float | int) else rate
     tiers = {
-        "producer": {"linger": 0.0, "batch": {"records": 1}, "max_in_flight": 1000},
+        "producer": {"linger": 0.0, "batch": {"records": 100}},
         "broker": {"ack_latency": 0.0},
         "consumer": {"fetch_latency": 0.0, "commit_interval": commit},
         "writer": {"per_insert": 0.01, "batch_rows": 1, "buffer": {}} | writer,

@@ -21,7 +21,7 @@ def writer(arrivals: dict[str, Any], duration: float, faults: tuple[dict[str, An
     return Scenario.model_validate({
         "question": "?", "duration": duration, "client": {"arrivals": arrivals}, "faults": faults,
         "api": {"workers": 1000, "service": 0.0},
-        "producer": {"linger": 0.0, "batch": {"records": 1000}, "max_in_flight": 1000, "idempotence": False},
+        "producer": {"linger": 0.0, "batch": {"records": 1000}},
         "broker": {"ack_latency": 0.0},
         "consumer": {"fetch_latency": 0.0, "max_poll_records": 100_000},
         "writer": {"buffer": {}} | options,

@@ -4,18 +4,10 @@ puts the table into the README."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import typer
 
-from bpsim.engine import run
-from bpsim.metrics import ledger
-from bpsim.result import Result
-from bpsim.scenario import Scenario
-from bpsim.scenario_file import load
 from examples.fail_fast_api.drive import drained, drive, serving
 from examples.fail_fast_api.settings import Settings
 

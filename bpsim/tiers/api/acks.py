@@ -78,8 +78,11 @@ class Flush:
 
     def _heard(self, first: int, end: int) -> None:
         oldest = self._producer.oldest() if self._waiting else 0.0
+        done = []
         while self._waiting and self._waiting[0][0] < oldest:
-            self._finish(self._waiting.popleft()[1], self._clock.now)
+            done.append(self._waiting.popleft()[1])
+        for attempt in done:  # who is finished may make room for the next to flush
+            self._finish(attempt, self._clock.now)
 
     def __len__(self) -> int:
         return len(self._waiting)
