@@ -6,15 +6,12 @@ import asyncio
 from typing import Any
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
-pytest.importorskip("confluent_kafka")
-pytest.importorskip("fastapi")
-httpx = pytest.importorskip("httpx")
-
-from examples.fail_fast_api.drive import Tally, drained, drive, serving  # noqa: E402
-from examples.fail_fast_api.limiter import TokenBucket  # noqa: E402
-from examples.fail_fast_api.outbox import TOPIC  # noqa: E402
-from examples.fail_fast_api.settings import Settings  # noqa: E402
+from examples.fail_fast_api.drive import Tally, drained, drive, serving
+from examples.fail_fast_api.limiter import TokenBucket
+from examples.fail_fast_api.outbox import TOPIC
+from examples.fail_fast_api.settings import Settings
 
 SLOW = Settings(queue_messages=20, batch_messages=2, broker_rtt_ms=200, limit_per_s=5.0, limit_burst=80)
 """The broker takes 10 records a second, the limiter lets 80 through at once and then 5 a second: both far less than
@@ -33,8 +30,6 @@ def overload() -> tuple[Tally, dict[str, Any], list[int]]:
 
 def logged(bootstrap: str, count: int) -> list[int]:
     """The numbers of the first `count` records of the topic."""
-    from confluent_kafka import Consumer, TopicPartition
-
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test", "enable.auto.commit": False})
     consumer.assign([TopicPartition(TOPIC, 0, 0)])
     found: list[int] = []

@@ -12,12 +12,12 @@ PREFIX = "FAIL_FAST_"
 class Settings:
     """With one request in flight a broker `broker_rtt_ms` away takes `batch_messages` per round trip, and no more."""
 
-    queue_messages: int = 60
-    batch_messages: int = 10
+    queue_messages: int = 12
+    batch_messages: int = 5
     linger_ms: int = 5
-    broker_rtt_ms: int = 100
-    limit_per_s: float = 200.0
-    limit_burst: int = 20
+    broker_rtt_ms: int = 250
+    limit_per_s: float = 40.0
+    limit_burst: int = 10
 
     @property
     def capacity_per_s(self) -> float:
