@@ -18,6 +18,8 @@ class Connection:
         self.broker = broker
         self.queues: dict[int, deque[Batch]] = {}
         self.in_flight: deque[Request] = deque()
+        self.ahead: Batch | None = None
+        """librdkafka: the batch of the request that is made and may not be sent yet."""
         self.due = inf
         """When the first of its batches may be sent, if there is room in flight."""
         self.linger = Alarm(clock, lambda: None)
@@ -54,6 +56,8 @@ class Connection:
     def drain(self, now: float, pressed: bool) -> list[Batch]:
         """The batches of the next request. Java takes the first batch of every partition in turn that is not backing off
         (RecordAccumulator.drainBatchesForOneNode), librdkafka one batch of one partition that is due."""
+        if self.ahead is not None:
+            return [self._take_ahead()]
         taken: list[Batch] = []
         most = 1 if self._one_by_one else self._most
         for partition, queue in list(self.queues.items()):
@@ -66,6 +70,30 @@ class Connection:
             if len(taken) == most:
                 break
         return taken
+
+    def _take_ahead(self) -> Batch:
+        batch, self.ahead = self.ahead, None
+        assert batch is not None
+        self.remove(batch)
+        return batch
+
+    def make_ahead(self, now: float, pressed: bool) -> Batch | None:
+        """librdkafka makes the next request while it may not send it, of what is due by then, and no further one before that is
+        written (`queue.buffering.backpressure.threshold` 1)."""
+        if self.ahead is None and self._one_by_one:
+            due = (queue[0] for queue in self.queues.values() if queue[0].ready <= now)
+            self.ahead = next((batch for batch in due if pressed or self.ready_at(self.queues[batch.partition]) <= now), None)
+            return self.ahead
+        return None
+
+    def remove(self, batch: Batch) -> None:
+        """It waits no more."""
+        queue = self.queues[batch.partition]
+        queue.remove(batch)
+        if not queue:
+            del self.queues[batch.partition]
+        if batch is self.ahead:
+            self.ahead = None
 
     def put(self, batch: Batch) -> None:
         """Behind the others of its partition."""
@@ -95,6 +123,7 @@ class Connection:
             request.awaited = False
         self.in_flight.clear()
         self.queues.clear()
+        self.ahead = None
         self.due = inf
         self.linger.cancel()
         self.patience.cancel()

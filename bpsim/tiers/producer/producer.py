@@ -164,6 +164,17 @@ class Producer:
             connection.look_again(pressed)
             if not batches and connection.due <= now:
                 return
+        if connection.queues and not self._java:
+            self._make_ahead(connection, now, pressed)
+
+    def _make_ahead(self, connection: Connection, now: float, pressed: bool) -> None:
+        """Nothing more may be in flight: no record joins the batch that will be sent next."""
+        if connection.due > now and connection.ahead is None:
+            connection.linger.set(connection.due)
+            return
+        batch = connection.make_ahead(now, pressed)
+        if batch is not None and batch is self._open[batch.partition]:
+            self._open[batch.partition] = None
 
     def _hand_over(self, connection: Connection, batches: list[Batch], now: float) -> None:
         for batch in batches:
@@ -294,11 +305,8 @@ class Producer:
         return gone
 
     def _remove(self, connection: Connection, batch: Batch) -> None:
-        queue = connection.queues[batch.partition]
-        queue.remove(batch)
+        connection.remove(batch)
         self._queued[batch.partition] -= 1
-        if not queue:
-            del connection.queues[batch.partition]
         if batch is self._open[batch.partition]:
             self._open[batch.partition] = None
 
