@@ -36,6 +36,9 @@ CONTROLS = {
     "checkpoint_timeout": ("faults.0.factor=1.1", "aligned.job_failures == 0"),
     "skewed_key": ("client.keys.hot_share=0.01", "skewed.delivered > 0.98 * skewed.offered"),
     "partition_and_heal": ("faults.0.lasts=1 ms", "small_buffer.success_share > 0.999"),
+    "token_bucket": ("api.service.mean=20 ms", "no_limit.success_share > 0.99"),
+    "slow_sql": ("faults.0.factor=20", "statement_timeout.insert_errors == 0"),
+    "lag_admission": ("client.arrivals.rate=8/s", "kafka.evicted == 0"),
 }
 """The same scenario without the trouble: what must then hold."""
 
