@@ -74,7 +74,11 @@ class Player {
     this.find(".step").onclick = () => this.step(1)
     this.find(".back").onclick = () => this.step(-1)
     this.find(".speed").onchange = (event) => { this.speed = Number(event.target.value) }
-    this.find(".time").oninput = (event) => { this.play(false); this.jump(Number(event.target.value)) }
+    this.find(".time").oninput = (event) => {
+      const time = Number(event.target.value)
+      this.play(false)
+      this.jump(time)
+    }
     const calm = this.find(".calm input")
     calm.checked = this.calm
     calm.onchange = () => { this.calm = calm.checked; this.flights = [] }

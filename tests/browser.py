@@ -1,0 +1,88 @@
+"""A real browser on the served dashboard, for `test_browser.py`."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bpsim.dashboard.serve import command
+
+ROOT = Path(__file__).parents[1]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    """The dashboard as `bpsim dashboard` serves it."""
+    port = free_port()
+    server = subprocess.Popen(command(port, "127.0.0.1", False), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            try:
+                if urllib.request.urlopen(f"{url}/_stcore/health", timeout=1).status == 200:
+                    break
+            except OSError:
+                time.sleep(0.1)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+class Visit:
+    """One visitor's page, and everything that went wrong on it."""
+
+    def __init__(self, browser: Any, url: str, width: int = 1280, query: str = "", **context: Any) -> None:
+        self.url = url
+        self.context = browser.new_context(viewport={"width": width, "height": 900}, **context)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(40_000)
+        self.faults: list[str] = []
+        self.page.on("console", lambda message: self.faults.append(message.text) if message.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("request", self._watch)
+        self.page.goto(f"{url}/{query}")
+        self.player = self.page.locator(".player")
+        self.player.wait_for()
+
+    def _watch(self, request: Any) -> None:
+        if not request.url.startswith((self.url, self.url.replace("http", "ws"), "data:", "blob:")):
+            self.faults.append(f"external request: {request.url}")
+
+    def verdict(self, word: str) -> None:
+        """Wait until the verdict says so."""
+        self.page.locator("[data-testid=stMain]").get_by_text(word, exact=True).first.wait_for()
+
+    def section(self, name: str) -> None:
+        self.page.get_by_role("radio", name=name, exact=True).click()
+
+    def button(self, name: str) -> Any:
+        return self.page.get_by_role("button", name=name)
+
+    @property
+    def time_s(self) -> float:
+        """Where the player stands."""
+        return float(self.player.get_attribute("data-time") or "nan")
+
+    def pause(self) -> None:
+        if self.player.locator(".play").get_attribute("aria-pressed") == "true":
+            self.player.locator(".play").click()
+
+    def leave(self) -> None:
+        """Close, and hold that nothing went wrong."""
+        self.context.close()
+        assert not self.faults, self.faults
