@@ -122,7 +122,8 @@ class Comparison:
         return tuple(self._sentence(name) for name in self.others)
 
     def _sentence(self, name: str) -> str:
-        if all(self.found[name, metric].same for metric in self.metrics):
+        mine, theirs = self.values[name], self.values[self.baseline]
+        if all(np.array_equal(mine[metric], theirs[metric], equal_nan=True) for metric in METRICS):
             return f"{name} and {self.baseline} are the same to the last digit in all {len(self.seeds)} seeds."
         rest = {
             word: [headline(metric).label for metric in self.metrics[1:] if self.better(name, metric) == side]
@@ -244,8 +245,12 @@ def compare(
     (default: one a core), or on a cluster (`on="dask://scheduler:8786"`). Raises `InvalidScenario`, `ValueError` when there is
     nothing to compare or a name is not known, and what `bpsim.runs.measure_all` raises.
 
-        found = bpsim.compare("scenarios/death_spiral.yaml", baseline="naive", seeds=20)
-        found.words, found.differences, found.frame
+    >>> import bpsim
+    >>> found = bpsim.compare("gc_pause", baseline="naive", metrics=["goodput_per_s"], seeds=2, jobs=1)
+    >>> found.words[3]
+    'skip_expired vs naive: the same goodput in every seed.'
+    >>> found.differences.shape, found.frame.shape[0]
+    ((4, 17), 10)
     """
     import os
 

@@ -106,8 +106,12 @@ def sweep(
     as they finish, and made once: call again after whatever stopped it. Raises `InvalidScenario`, `ValueError`, and what
     `bpsim.runs.measure_all` and `Journal.open` raise.
 
-        found = bpsim.sweep("scenarios/slow_database.yaml", {"api.queue.records": [100, 1000]}, seeds=10)
-        found.frame.groupby("api.queue.records").goodput_per_s.mean()
+    >>> import bpsim
+    >>> found = bpsim.sweep("gc_pause", {"faults.0.lasts": [0.3, 1], "duration": ["60 s"]}, seeds=2, jobs=1)
+    >>> found.size
+    '2 points × 5 variants × 2 seeds'
+    >>> found.frame["faults.0.lasts"].unique().tolist()
+    [0.3, 1.0]
     """
     import os
 

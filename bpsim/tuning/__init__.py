@@ -190,8 +190,13 @@ def tune(
     one setting the answer is exact; with several about `tries` candidates are tried. Raises `InvalidScenario`, `ValueError`,
     and what `bpsim.runs.measure_all` raises.
 
-        found = bpsim.tune("scenarios/slow_database.yaml", {"api.queue.records": "1..2000"}, ["p99 < 2 s"])
-        found.words, found.found.point, found.sure
+    >>> import bpsim
+    >>> goals = ["p99 < 400 ms", "loss < 5%"]
+    >>> found = bpsim.tune("gc_pause", {"api.workers": "1..8"}, goals, variant="naive", seeds=2, fresh=5, jobs=1)
+    >>> found.words[0]
+    'api.workers = 3 is the smallest of 1 to 8 that meets every goal; the step below does not.'
+    >>> found.sure[:2]
+    (5, 5)
     """
     file = opened(what)
     written = file.written if isinstance(file, ScenarioFile) else as_written(file)
