@@ -7,17 +7,21 @@ if TYPE_CHECKING:
     from bpsim.document import InvalidScenario, Problem
     from bpsim.engine import Simulation, run
     from bpsim.experiment import Experiment, run_variants
+    from bpsim.explanation import Explanation, Finding, explain
     from bpsim.metrics import ledger, summary, timeseries
     from bpsim.result import Fate, Outcome, Result, Work
     from bpsim.scenario import Scenario
     from bpsim.scenario_file import ScenarioFile, load
     from bpsim.sweeps import Sweep, sweep
+    from bpsim.trials import Trial, try_claims
     from bpsim.tuning import Tuned, tune
 
 __all__ = [
     "Comparison",
     "Experiment",
+    "Explanation",
     "Fate",
+    "Finding",
     "InvalidScenario",
     "Outcome",
     "Problem",
@@ -26,9 +30,11 @@ __all__ = [
     "ScenarioFile",
     "Simulation",
     "Sweep",
+    "Trial",
     "Tuned",
     "Work",
     "compare",
+    "explain",
     "ledger",
     "load",
     "run",
@@ -36,6 +42,7 @@ __all__ = [
     "summary",
     "sweep",
     "timeseries",
+    "try_claims",
     "tune",
 ]
 
@@ -44,11 +51,13 @@ _HOMES = {
     "document": ("InvalidScenario", "Problem"),
     "engine": ("Simulation", "run"),
     "experiment": ("Experiment", "run_variants"),
+    "explanation": ("Explanation", "Finding", "explain"),
     "metrics": ("ledger", "summary", "timeseries"),
     "result": ("Fate", "Outcome", "Result", "Work"),
     "scenario": ("Scenario",),
     "scenario_file": ("ScenarioFile", "load"),
     "sweeps": ("Sweep", "sweep"),
+    "trials": ("Trial", "try_claims"),
     "tuning": ("Tuned", "tune"),
 }
 

@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import isnan
+from typing import TYPE_CHECKING
 
 from bpsim.claims import Judged
 from bpsim.engine import Simulation
-from bpsim.explain import Explanation, explain
+from bpsim.explanation import Explanation, explain
 from bpsim.metrics import summary
+from bpsim.metrics.headlines import HEADLINES
 from bpsim.result import Result
 from bpsim.scenario import Scenario
 from bpsim.scenario_file import ScenarioFile
 from bpsim.verdict import Rerun, Verdict
 from bpsim.verdict import judge as judge_run
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SLICES = 200
 """How often progress is told and an interrupt heeded."""
@@ -33,7 +39,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Every variant's result and summary, and the claims, judged."""
+    """Every variant's result and summary, and the claims, judged. In a notebook the object shows itself as a table."""
 
     file: ScenarioFile
     seed: int
@@ -48,6 +54,33 @@ class Experiment:
     def explanations(self) -> dict[str, Explanation]:
         """Why each variant went as it did."""
         return {name: explain(result) for name, result in self.results.items()}
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row a variant, one column a metric of `bpsim list`; NaN where there is nothing to measure."""
+        import pandas as pd
+
+        return pd.DataFrame.from_dict(self.summaries, orient="index")
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The headline metrics as people read them: one row a metric, one column a variant."""
+        import pandas as pd
+
+        shown = [line for line in HEADLINES if any(values[line.metric] not in (0, None) for values in self.summaries.values())]
+        cells = {
+            name: ["–" if isnan(values[line.metric]) else line.show(values[line.metric]) for line in shown]
+            for name, values in self.summaries.items()
+        }
+        return pd.DataFrame(cells, index=[line.label for line in shown])
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        verdicts = [f"{name}: {verdict.words}" for name, verdict in self.verdicts.items()]
+        claims = [f"{'holds' if one.passed else 'DOES NOT HOLD'}: {one.claim}" for one in self.judged]
+        lines = "".join(f"<li>{escape(line)}</li>" for line in (*verdicts, *claims))
+        return f"<div><p><strong>{escape(self.file.question)}</strong></p><ul>{lines}</ul>{self.table.to_html()}</div>"
 
 
 def run_variants(

@@ -188,6 +188,16 @@ class Result:
             columns["tier"] = pd.Categorical.from_codes(columns["tier"], categories=pd.Index(TIERS))
         return pd.DataFrame(columns)
 
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        outcomes = self.tables["requests"]["outcome"]
+        counts = {outcome.name.lower().replace("_", " "): int((outcomes == outcome).sum()) for outcome in Outcome}
+        ends = "".join(f"<tr><td>{name}</td><td>{number:,}</td></tr>" for name, number in counts.items() if number)
+        sizes = ", ".join(f"{name} ({len(next(iter(table.values()), ())):,} rows)" for name, table in self.tables.items())
+        head = f"<strong>{escape(self.variant)}</strong>, seed {self.seed}, {self.ended_s:,g} s simulated"
+        return f"<div><p>{head}</p><table><tr><th>requests</th><th></th></tr>{ends}</table><p>frame(…): {sizes}</p></div>"
+
     @property
     def fingerprint(self) -> str:
         """SHA-256 over every table: equal for the same scenario and seed, on any machine."""

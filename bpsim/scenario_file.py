@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,6 +63,12 @@ class ScenarioFile:
     def question(self) -> str:
         """What the file asks."""
         return self.base.question
+
+    def but(self, changes: Mapping[str, Any] | None = None, /, **more: Any) -> ScenarioFile:
+        """A copy in which the base and every variant are changed and validated again: `file.but(duration="2 min")`. What
+        is changed stands in no file, so the copy knows no places. Raises `pydantic.ValidationError`."""
+        variants = {name: scenario.but(changes, **more) for name, scenario in self.variants.items()}
+        return ScenarioFile(self.base.but(changes, **more), variants, self.expect)
 
 
 def load(path: Path | str, sets: Sequence[str] = ()) -> ScenarioFile:

@@ -54,7 +54,9 @@ class Trial:
         return {seed: one for seed, one in self.judged.items() if not one.passed}
 
 
-def trials(file: ScenarioFile, seeds: Sequence[int], place: Place = here, on_progress: Progress = untold) -> tuple[Trial, ...]:
+def try_claims(
+    file: ScenarioFile, seeds: Sequence[int], place: Place = here, on_progress: Progress = untold
+) -> tuple[Trial, ...]:
     """Run the variants that the claims of `file` are about with each of `seeds`; one trial a claim."""
     names = [[variant or next(iter(file.variants)) for variant, _ in claim.names] for claim in file.expect]
     needed = [name for name in file.variants if any(name in about for about in names)]

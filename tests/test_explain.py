@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from bpsim.cli.app import app
 from bpsim.experiment import Experiment, run_variants
-from bpsim.explain import Explanation, explain
+from bpsim.explanation import Explanation, explain
 from bpsim.metrics.bookmarks import bookmarks
 from bpsim.metrics.spans import stretches
 from bpsim.output import summary_document, write

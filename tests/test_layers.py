@@ -22,7 +22,7 @@ LAYERS = [
     {"records"},
     {"engine", "trouble", "allowance", "utilisation", "theory"},
     {"metrics", "claims", "paired"},
-    {"scenario_file", "plots", "counterfactual", "runs", "settings", "explain", "designs", "knobs", "telemetry", "goals"},
+    {"scenario_file", "plots", "counterfactual", "runs", "settings", "explanation", "designs", "knobs", "telemetry", "goals"},
     {"verdict"},
     {"experiment", "phase", "comparison", "trials"},
     {"hysteresis", "sweeps", "tuning"},

@@ -15,7 +15,7 @@ from bpsim.document import InvalidScenario
 from bpsim.output import resolved
 from bpsim.runs import processes
 from bpsim.scenario_file import load
-from bpsim.trials import Trial, trials
+from bpsim.trials import Trial, try_claims
 from tests.files import TINY
 
 LUCK = "{claim: naive.offered > 200, share: 0.3}"
@@ -38,7 +38,7 @@ def test_a_trial_counts_the_seeds_and_gives_an_interval() -> None:
 
 def test_the_same_claims_hold_wherever_the_seeds_are_run(tmp_path: Path) -> None:
     file = load(tiny(tmp_path, "naive.offered > 200", "no_retry.amplification == 1"))
-    here, there = (trials(file, (1, 2, 3), place) for place in (processes(1), processes(2)))
+    here, there = (try_claims(file, (1, 2, 3), place) for place in (processes(1), processes(2)))
     assert here == there
     assert here[1].passed == 3
     assert {seed: one.values for seed, one in here[0].judged.items()}.keys() == {1, 2, 3}
@@ -47,7 +47,7 @@ def test_the_same_claims_hold_wherever_the_seeds_are_run(tmp_path: Path) -> None
 
 def test_only_the_variants_that_claims_are_about_are_run(tmp_path: Path) -> None:
     told: list[int] = []
-    trials(load(tiny(tmp_path, "no_retry.amplification == 1")), (1, 2), on_progress=lambda done, total: told.append(total))
+    try_claims(load(tiny(tmp_path, "no_retry.amplification == 1")), (1, 2), on_progress=lambda done, total: told.append(total))
     assert set(told) == {2}
 
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from bpsim.cli.app import Exit, fail, say
 from bpsim.cli.looking import load_or_fail
 from bpsim.cli.simulating import check_variants, simulated
-from bpsim.explain import TITLES, Explanation, explain
+from bpsim.explanation import TITLES, Explanation, explain
 from bpsim.folder import SCHEMA_VERSION
 from bpsim.result import Result
 

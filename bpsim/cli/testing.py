@@ -19,7 +19,7 @@ from bpsim.cli.many import print_table, progress
 from bpsim.folder import SCHEMA_VERSION
 from bpsim.runs import PlaceFailed, RunFailed, place_of
 from bpsim.scenario_file import ScenarioFile
-from bpsim.trials import Trial, trials
+from bpsim.trials import Trial, try_claims
 
 SHOWN = 3
 """Failing seeds that are shown with their numbers."""
@@ -60,7 +60,7 @@ def _trials(name: str, file: ScenarioFile, seeds: int, jobs: int, on: str | None
     try:
         place = place_of(on, jobs)
         with progress(Path(name).stem) as told:
-            return trials(file, range(1, seeds + 1), place, told)
+            return try_claims(file, range(1, seeds + 1), place, told)
     except ValueError as error:
         fail(f"--on: {error}", Exit.USAGE)
     except (RunFailed, PlaceFailed) as error:

@@ -13,7 +13,7 @@ from bpsim.allowance import Allowance, advance_within
 from bpsim.dashboard.desk import Order
 from bpsim.engine import Simulation
 from bpsim.experiment import Experiment
-from bpsim.explain import Explanation
+from bpsim.explanation import Explanation
 from bpsim.output import summary_document, warnings
 from bpsim.plots.film import film
 from bpsim.plots.reading import Column, FaultWindow, Reading

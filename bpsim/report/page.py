@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bpsim.explain import TITLES, Explanation, explain
+from bpsim.explanation import TITLES, Explanation, explain
 from bpsim.metrics.headlines import HEADLINES
 from bpsim.plots import FIGURES, alt_text
 from bpsim.plots.reading import Reading, read

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite
 
-from bpsim.explain.model import Finding, Part
-from bpsim.explain.roots import Root, Signs, roots
+from bpsim.explanation.model import Finding, Part
+from bpsim.explanation.roots import Root, Signs, roots
 from bpsim.metrics import ledger, summary
 from bpsim.metrics.bookmarks import Bookmark, bookmarks
 from bpsim.result import Result

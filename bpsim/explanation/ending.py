@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import inf, isfinite
 
-from bpsim.explain.case import Case, at, sentence, the
-from bpsim.explain.course import pressure_over
-from bpsim.explain.model import Finding
+from bpsim.explanation.case import Case, at, sentence, the
+from bpsim.explanation.course import pressure_over
+from bpsim.explanation.model import Finding
 from bpsim.metrics.bookmarks import out_of_memory
 from bpsim.result import Work
 from bpsim.units import format_bytes, format_rate, format_seconds

@@ -7,8 +7,8 @@ from math import inf
 
 import numpy as np
 
-from bpsim.explain.case import Case, at, percent, sentence, span, the
-from bpsim.explain.model import Finding
+from bpsim.explanation.case import Case, at, percent, sentence, span, the
+from bpsim.explanation.model import Finding
 from bpsim.metrics.pressure import Kind, Stretch
 from bpsim.metrics.spans import level_peak
 from bpsim.result import TIERS

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bpsim.explain.causes import Cause, causes
+from bpsim.explanation.causes import Cause, causes
 from bpsim.metrics.bookmarks import out_of_memory
 from bpsim.metrics.occupancy import Occupancy
 from bpsim.metrics.pressure import PRESSED_BUSY, Kind, Stretch, harmed, pressed

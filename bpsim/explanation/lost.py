@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bpsim.explain.case import Case, at
-from bpsim.explain.model import Finding
+from bpsim.explanation.case import Case, at
+from bpsim.explanation.model import Finding
 from bpsim.metrics.bookmarks import out_of_memory
 from bpsim.result import Column, Fate, Work
 

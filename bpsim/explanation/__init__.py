@@ -1,12 +1,12 @@
 """Why a run went as it did: `explain(result)` -> findings, each with numbers, times and the line of the scenario behind it."""
 
-from bpsim.explain.beginning import beginning, does, harmless, sends
-from bpsim.explain.case import Case, at, percent, the
-from bpsim.explain.course import course, stop
-from bpsim.explain.ending import ending
-from bpsim.explain.felt import felt
-from bpsim.explain.lost import lost
-from bpsim.explain.model import TITLES, Explanation, Finding, Part
+from bpsim.explanation.beginning import beginning, does, harmless, sends
+from bpsim.explanation.case import Case, at, percent, the
+from bpsim.explanation.course import course, stop
+from bpsim.explanation.ending import ending
+from bpsim.explanation.felt import felt
+from bpsim.explanation.lost import lost
+from bpsim.explanation.model import TITLES, Explanation, Finding, Part
 from bpsim.result import Result
 
 __all__ = ["TITLES", "Explanation", "Finding", "Part", "explain"]

@@ -8,9 +8,9 @@ from math import inf, isnan
 import numpy as np
 
 from bpsim.arrivals import Closed
-from bpsim.explain.case import Case, at, percent, sentence, span, the
-from bpsim.explain.causes import Cause
-from bpsim.explain.model import Finding
+from bpsim.explanation.case import Case, at, percent, sentence, span, the
+from bpsim.explanation.causes import Cause
+from bpsim.explanation.model import Finding
 from bpsim.faults import Fault
 from bpsim.metrics.spans import per_window
 from bpsim.scenario import Scenario

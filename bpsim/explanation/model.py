@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bpsim.metrics.bookmarks import Bookmark
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Part = Literal["cause", "spread", "stop", "felt", "lost", "end"]
 """What a finding is about: what started it, how it went from tier to tier, where that stopped, what users noticed, what was
@@ -62,6 +65,23 @@ class Explanation:
     def part(self, part: Part) -> tuple[Finding, ...]:
         """The findings of one part, in order of time."""
         return tuple(one for one in self.findings if one.part == part)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row a finding: `part`, `tier`, `time_s`, `until_s`, `words`, `path`, `place`."""
+        import pandas as pd
+
+        columns = ("part", "tier", "time_s", "until_s", "words", "path", "place")
+        return pd.DataFrame([{name: getattr(one, name) for name in columns} for one in self.findings], columns=list(columns))
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        parts = []
+        for part, title in TITLES.items():
+            lines = "".join(f"<li>{escape(one.words)} <small>{escape(one.place)}</small></li>" for one in self.part(part))
+            parts.append(f"<p>{title}</p><ul>{lines}</ul>" if lines else "")
+        return f"<div><p><strong>{escape(self.headline)}</strong></p>{''.join(parts)}</div>"
 
     def document(self) -> dict[str, Any]:
         """As plain data, for JSON."""

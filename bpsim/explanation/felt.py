@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import inf, isfinite, isnan
 
-from bpsim.explain.case import Case, at, percent, span
-from bpsim.explain.model import Finding
+from bpsim.explanation.case import Case, at, percent, span
+from bpsim.explanation.model import Finding
 from bpsim.metrics.spans import quantiles
 from bpsim.metrics.windows import FAILURES
 from bpsim.result import Outcome, Work
