@@ -28,6 +28,7 @@ LAYERS = [
     {"hysteresis", "sweeps", "tuning"},
     {"report"},
     {"output"},
+    {"workshop"},
     {"dashboard"},
     {"cli", "__main__", "__init__"},
 ]
