@@ -35,6 +35,7 @@ CONTROLS = {
     "debloating": ("faults.0.factor=1.1", "off.checkpoint_s_p50 < 1"),
     "checkpoint_timeout": ("faults.0.factor=1.1", "aligned.job_failures == 0"),
     "skewed_key": ("client.keys.hot_share=0.01", "skewed.delivered > 0.98 * skewed.offered"),
+    "flink_upgrade": ("client.arrivals.rate=50/s", "flink_2_3.flink_latency_s_p50 < 1.1 * flink_1_20.flink_latency_s_p50"),
     "partition_and_heal": ("faults.0.lasts=1 ms", "small_buffer.success_share > 0.999"),
     "token_bucket": ("api.service.mean=20 ms", "no_limit.success_share > 0.99"),
     "slow_sql": ("faults.0.factor=20", "statement_timeout.insert_errors == 0"),
