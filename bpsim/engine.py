@@ -104,7 +104,8 @@ class Simulation:
         if not spec.operators:
             return Flink(clock, spec, size, outbox, self._demand("flink.service", spec.service), row)
         assert scenario.consumer is not None
-        around = Surroundings(self.streams, size, self._task_work, outbox, self.hops.rows["flink"], self._router())
+        rows, exactly_once = self.hops.rows["flink"], spec.exactly_once_sink
+        around = Surroundings(self.streams, size, self._task_work, outbox, rows, self._router(), exactly_once)
         batch = scenario.consumer.max_poll_records
         return FlinkJob(clock, spec, self.streams, batch, around, row, self._marker("flink"))
 

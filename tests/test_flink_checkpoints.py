@@ -169,3 +169,33 @@ def test_a_job_that_dies_again_and_again_while_it_restores_keeps_every_record() 
     result = run(through({"operators": job, "options": conf}, rate=300, faults=faults))
     assert (result.tables["checkpoints"]["persisted_bytes"] > 0).any()
     assert result.tables["records"]["redelivered"].max() >= 2
+
+
+@pytest.mark.parametrize("more", [{}, UNALIGNED])
+def test_an_exactly_once_sink_writes_nothing_twice_and_everything_later(more: dict[str, str]) -> None:
+    faults = [{"kind": "crash", "target": "flink", "at": at, "lasts": 2.0} for at in (13.0, 17.3, 26.0)]
+    job = {"operators": SLOW_SINK, "options": CHECKPOINTS | more}
+    once = run(through(job | {"exactly_once_sink": True}, rate=100, faults=faults, duration=60.0))
+    least = run(through(job, rate=100, faults=faults, duration=60.0))
+    twice = [int(result.tables["records"]["redelivered"].sum()) for result in (once, least)]
+    assert twice[0] == 0 < twice[1]
+    completed = once.tables["checkpoints"]["ended_s"][once.tables["checkpoints"]["ended"] == Ended.COMPLETED]
+    ends = once.tables["records"]["ended_s"]
+    assert np.isin(ends[~np.isnan(ends)], completed).all()
+
+
+@pytest.mark.parametrize(
+    ("flink", "said"),
+    [
+        ({"operators": [{"name": "a"}]}, "a source and a sink"),
+        ({"operators": [{"name": "a"}, {"name": "a"}]}, "another operator called a"),
+        ({"operators": [{"name": "a"}, {"name": "b", "exchange": "forward", "parallelism": 2}]}, "change of parallelism"),
+        ({"operators": [{"name": "a", "exchange": "hash"}, {"name": "b"}]}, "nothing comes before it"),
+        ({"operators": [{"name": "a"}, {"name": "b", "chained": False}]}, "only exchange: forward"),
+        ({"operators": [{"name": "a"}, {"name": "b"}], "exactly_once_sink": True}, "nothing would ever become visible"),
+        ({"operators": [{"name": "a"}, {"name": "b", "exchange": "hash"}]}, "records have no key"),
+    ],
+)
+def test_a_job_that_cannot_be_is_refused(flink: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        through(flink)

@@ -13,6 +13,7 @@ from bpsim.streams import Streams, to_grid
 from bpsim.tiers.flink.alignment import Ack, Alignment
 from bpsim.tiers.flink.buffers import Barrier, InFlight
 from bpsim.tiers.flink.conf import Checkpointing
+from bpsim.tiers.flink.ends import TransactionalEnd
 from bpsim.tiers.flink.jobgraph import JobGraph
 from bpsim.tiers.flink.operator import OperatorSubtask
 from bpsim.tiers.flink.subtask import Subtask
@@ -169,6 +170,9 @@ class Coordinator:
 
     def _write(self, index: int, number: int, ack: Ack) -> None:
         """A subtask writes its state, in the background, and then says so."""
+        output = self._subtasks[index].output
+        if isinstance(output, TransactionalEnd):
+            output.seal(number)
         rate = self._snapshots.storage
         if rate is None:
             self._acknowledge((index, number, ack))

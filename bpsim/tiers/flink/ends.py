@@ -10,6 +10,7 @@ from math import nan
 import numpy as np
 
 from bpsim.kernel.buffer import Buffer, Sink
+from bpsim.streams import Floats
 from bpsim.tiers.flink.subtask import Subtask
 
 
@@ -56,6 +57,9 @@ class End:
         rows[:, 2] = [entered[record] for record in records]
         rows[:, 3] = started
         rows[:, 4] = rows[:, 5] = done
+        self._write_down(rows)
+
+    def _write_down(self, rows: Floats) -> None:
         self._rows(rows.tobytes())
         if self._sink is not None:
             self._sink.put_each(rows[:, 0], rows[:, 5])
@@ -77,6 +81,44 @@ class End:
         """Forget everything."""
         self._records = []
         self._cursor = 0
+
+
+class TransactionalEnd(End):
+    """An exactly-once sink: what was written since the last checkpoint becomes visible when that checkpoint is complete, and
+    is rolled back when the job fails before (two-phase commit, TwoPhaseCommittingSink.java)."""
+
+    def __init__(self, entered: array[float], rows: Callable[[bytes], None], sink: Sink) -> None:
+        super().__init__(entered, rows, None)
+        self._visible = sink
+        self._open: list[Floats] = []
+        self._sealed: dict[int, list[Floats]] = {}
+
+    def _write_down(self, rows: Floats) -> None:
+        self._open.append(rows)
+
+    def seal(self, checkpoint: int) -> None:
+        """The sink takes part in this checkpoint: its transaction is prepared."""
+        self._sealed[checkpoint] = self._open
+        self._open = []
+
+    def commit(self, checkpoint: int) -> None:
+        """The checkpoint is complete, and with it those before."""
+        now = self.subtask.clock._now
+        for number in [number for number in self._sealed if number <= checkpoint]:
+            for rows in self._sealed.pop(number):
+                rows[:, 5] = now
+                self._rows(rows.tobytes())
+                self._visible.put_each(rows[:, 0], rows[:, 5])
+
+    @property
+    def pending(self) -> list[tuple[float, ...]]:
+        written = [*self._open, *(rows for sealed in self._sealed.values() for rows in sealed)]
+        return [(*row[:5], nan) for rows in written for row in rows.tolist()]
+
+    def clear(self) -> None:
+        super().clear()
+        self._open = []
+        self._sealed = {}
 
 
 class BlockingEnd(End):

@@ -16,7 +16,7 @@ from bpsim.kernel.clock import Clock
 from bpsim.kernel.stage import Stage
 from bpsim.spec import Misfits, Spec
 from bpsim.tiers.flink.conf import BadConf, FlinkConf
-from bpsim.tiers.flink.graph import OperatorSpec, task_seconds, tasks
+from bpsim.tiers.flink.graph import OperatorSpec, misfits, task_seconds, tasks
 from bpsim.tiers.flink.options import OPTIONS
 from bpsim.tiers.flink.placement import channels, shares
 from bpsim.tiers.flink.values import FlinkError, as_text, in_words, shown, version_of
@@ -62,6 +62,9 @@ class FlinkSpec(Spec):
     storage: BytesPerSecond | None = Field(
         default=None, description="how fast a subtask writes its state and in-flight data in a checkpoint; none: in no time"
     )
+    exactly_once_sink: bool = Field(
+        default=False, description="what the sink writes becomes visible with the next completed checkpoint (two-phase commit)"
+    )
     recovery: Seconds = Field(default=0.0, description="time to deploy and restore a job that failed, after its restart delay")
 
     @field_validator("version")
@@ -74,7 +77,7 @@ class FlinkSpec(Spec):
         if not self.operators:
             if self.service is None:
                 raise ValueError("service is needed: the time for one record (or operators, for a whole job)")
-            for name in ("version", "options", "storage", "recovery"):
+            for name in ("version", "options", "storage", "exactly_once_sink", "recovery"):
                 if self._says(name):
                     raise ValueError(f"{name} has no effect without operators, which make a job of Flink")
             return self
@@ -88,6 +91,12 @@ class FlinkSpec(Spec):
         return bool(getattr(self, name) != type(self).model_fields[name].default)
 
     @model_validator(mode="after")
+    def _the_operators_fit_together(self) -> FlinkSpec:
+        if wrong := list(misfits(self.operators)):
+            raise Misfits(wrong)
+        return self
+
+    @model_validator(mode="after")
     def _flink_would_start(self) -> FlinkSpec:
         if not self.operators:
             return self
@@ -95,6 +104,9 @@ class FlinkSpec(Spec):
             raise Misfits([(("operators",), f"{wide:,} channels between subtasks are more than {MOST_CHANNELS:,}")])
         try:
             shares(self.operators, self.resolved)
+            if self.exactly_once_sink and self.resolved.checkpointing is None:
+                why = "nothing would ever become visible without execution.checkpointing.interval"
+                raise Misfits([(("exactly_once_sink",), why)])
         except BadConf as error:
             raise Misfits([(("options", fault.key), in_words(fault, self.options)) for fault in error.faults]) from None
         except FlinkError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -29,6 +29,27 @@ class OperatorSpec(Spec):
     record_size: Bytes | None = Field(default=None, description="bytes of a record it emits; none: as they came")
     state: Bytes | None = Field(default=None, description="bytes that a subtask writes in a checkpoint")
     slot_sharing_group: str = Field(default="default", description="subtasks of one number and group share a slot")
+
+
+def misfits(operators: Sequence[OperatorSpec]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """What would be refused, or would do nothing: (path, what is wrong)."""
+    if len(operators) == 1:
+        yield ("operators",), "a job needs a source and a sink"
+    for number, operator in enumerate(operators):
+        here = ("operators", number)
+        before = operators[number - 1] if number else None
+        if operator.name in [other.name for other in operators[:number]]:
+            yield (*here, "name"), f"there is another operator called {operator.name}"
+        if before is None and operator.exchange != "rebalance":
+            yield (*here, "exchange"), "the first operator is the source; nothing comes before it"
+        if not operator.chained and operator.exchange != "forward":
+            yield (*here, "chained"), f"only exchange: forward chains operators, not {operator.exchange}"
+        if before is not None and operator.exchange == "forward" and operator.parallelism != before.parallelism:
+            yield (
+                (*here, "parallelism"),
+                f"Forward partitioning does not allow change of parallelism: {before.parallelism} before it, here "
+                f"{operator.parallelism}; rebalance would do",
+            )
 
 
 Task = tuple[OperatorSpec, ...]

@@ -13,8 +13,9 @@ from bpsim.result import Table
 from bpsim.streams import Streams
 from bpsim.tiers.flink.checkpoints import Checkpoint, Coordinator, Hands, Snapshots
 from bpsim.tiers.flink.conf import FlinkConf
+from bpsim.tiers.flink.ends import TransactionalEnd
 from bpsim.tiers.flink.flink import FlinkSpec
-from bpsim.tiers.flink.graph import state_bytes
+from bpsim.tiers.flink.graph import rate_limit, state_bytes, tasks
 from bpsim.tiers.flink.jobgraph import JobGraph, Surroundings, Work
 from bpsim.tiers.flink.source import QueueSource
 from bpsim.tiers.flink.subtask import Output, Subtask
@@ -46,6 +47,7 @@ class FlinkJob:
         """Records that the last completed checkpoint holds, and with which the job starts anew."""
         self._batch = batch
         self._alive = True
+        self._rate_limit = rate_limit(tasks(spec.operators)[0])
         self._recovery = spec.recovery
         self._restarts = self.conf.restart.build()
         self._jitter = streams.rng("flink.restart")
@@ -55,7 +57,7 @@ class FlinkJob:
         self.coordinator = self._coordinator(spec, streams)
 
     def _source(self, number: int, output: Output, work: Work, entered: array[float]) -> Subtask:
-        self._sources.append(QueueSource(self.clock, output, work, self.inbox, self._batch, entered))
+        self._sources.append(QueueSource(self.clock, output, work, self.inbox, self._batch, entered, self._rate_limit))
         return self._sources[-1]
 
     def _on_item(self) -> None:
@@ -77,6 +79,9 @@ class FlinkJob:
         self.in_flight = checkpoint.persisted.records
         for source in self._sources:
             source.complete(checkpoint.number)
+        for end in self.graph.ends:
+            if isinstance(end, TransactionalEnd):
+                end.commit(checkpoint.number)
 
     def _fail(self) -> None:
         delay = self._restarts.on_failure(self.clock.now, float(self._jitter.random()))

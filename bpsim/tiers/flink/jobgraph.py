@@ -13,7 +13,7 @@ from bpsim.kernel.clock import Clock
 from bpsim.streams import Draws, Streams
 from bpsim.tiers.flink.buffers import Segment
 from bpsim.tiers.flink.conf import FlinkConf
-from bpsim.tiers.flink.ends import BlockingEnd, End
+from bpsim.tiers.flink.ends import BlockingEnd, End, TransactionalEnd
 from bpsim.tiers.flink.gate import InputGate
 from bpsim.tiers.flink.graph import OperatorSpec, Task, rate_limit, slots, task_name, tasks
 from bpsim.tiers.flink.network import FRAMING, OVERSLEPT, OutputFlusher, input_gate, result_partition
@@ -41,6 +41,8 @@ class Surroundings:
     rows: Callable[[bytes], None]
     subtasks_of: Callable[[list[int], int], list[int]]
     """(records, parallelism) -> where their keys live"""
+    exactly_once: bool = False
+    """Whether the sink is transactional."""
 
 
 @dataclass
@@ -127,7 +129,9 @@ class JobGraph:
 
     def _end(self) -> End:
         around = self._around
-        if isinstance(around.outbox, Sink):
+        if isinstance(around.outbox, Sink) and around.exactly_once:
+            self.ends.append(TransactionalEnd(self.entered, around.rows, around.outbox))
+        elif isinstance(around.outbox, Sink):
             self.ends.append(End(self.entered, around.rows, around.outbox))
         else:
             self.ends.append(BlockingEnd(self.entered, around.rows, around.outbox, self._waiting))

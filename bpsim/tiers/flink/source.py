@@ -28,8 +28,9 @@ class QueueSource(Subtask):
         queue: Buffer,
         batch: int,
         entered: array[float],
+        rate_limit: float | None = None,
     ) -> None:
-        super().__init__(clock, output, work)
+        super().__init__(clock, output, work, rate_limit)
         self._queue = queue
         self._batch = batch
         self._entered = entered
