@@ -13,6 +13,9 @@ from bpsim.engine import run
 from bpsim.keys import Keys
 from bpsim.result import TIERS, Fate
 from bpsim.tiers.flink.alone import AloneResult
+from bpsim.tiers.flink.buffers import Barrier, LocalBufferPool, Segment, Slice, Subpartition
+from bpsim.tiers.flink.gate import InputGate, RemoteInputChannel
+from bpsim.tiers.flink.network import FRAMING
 from tests.flink_jobs import CHECKPOINTS, DEBLOAT, UNALIGNED, alone, line, through
 from tests.pipelines import exponential
 
@@ -127,3 +130,57 @@ def test_in_a_pipeline_every_record_is_in_one_place(writer: dict[str, Any] | Non
     mine = {name: column[hops["tier"] == TIERS.index("flink")] for name, column in hops.items()}
     done = ~np.isnan(mine["left_s"])
     assert (mine["entered_s"] <= mine["started_s"])[done].all() and (mine["served_s"] <= mine["left_s"])[done].all()
+
+
+def test_a_buffer_that_ends_with_a_record_is_free_when_that_record_begins() -> None:
+    """The deserialiser recycles a buffer once its last byte is read; a record cut off at the end keeps it."""
+    whole = alone(line(SLOW), record_bytes=32768 - FRAMING)
+    cut = alone(line(SLOW), record_bytes=32768 - FRAMING - 8)
+    assert last(whole, "inputQueueLength", "sink").mean() == pytest.approx(10, abs=0.1)
+    assert last(cut, "inputQueueLength", "sink").mean() == pytest.approx(9, abs=0.1)
+
+
+class Nobody:
+    """A channel that takes nothing."""
+
+    def on_data(self) -> None:
+        """Not interested."""
+
+
+def test_the_buffer_being_filled_is_no_backlog_until_it_is_flushed() -> None:
+    pool = LocalBufferPool(size=10, overdraft=5, most=10, subpartitions=1)
+    subpartition = Subpartition(pool, 0, lambda: None)
+    subpartition.reader = Nobody()
+    backlogs = []
+    for _ in range(3):
+        pool.request(0)
+        subpartition.finish()
+        segment = Segment(100)
+        segment.size = 50
+        subpartition.add(segment)
+        backlogs.append(subpartition.backlog)
+    subpartition.flush()
+    subpartition.add_barrier(Barrier(1, blocks=True))
+    assert backlogs == [0, 1, 2] and subpartition.backlog == 3
+
+
+def test_credit_is_what_the_receiver_has_free() -> None:
+    pool = LocalBufferPool(size=16, overdraft=5, most=10, subpartitions=1)
+    gate, subpartition = InputGate(floating=8), Subpartition(pool, 0, lambda: None)
+    channel = RemoteInputChannel(gate, subpartition, exclusive=2)
+    gate.channels.append(channel)
+    taken = []
+    for number in range(40):
+        if pool.request(0):
+            subpartition.finish()
+            segment = Segment(100)
+            segment.size, segment.records = 100, [number]
+            subpartition.add(segment)
+        if number % 3 == 0 and (found := gate.poll()):
+            assert isinstance(found[1], Slice)
+            channel.release(found[1])
+            taken += found[1].records
+        assert channel.credit == channel.exclusive + channel.floating
+        waiting = len(gate.received)
+        assert waiting + channel.credit + gate.floating == 10, "every buffer of the gate is received, credited or spare"
+    assert taken == list(range(len(taken)))
