@@ -137,9 +137,11 @@ def test_the_commands_write_whole_folders(tmp_path: Path) -> None:
     assert again.returncode == 2
     assert "exists already" in again.stderr
     stairs = ("--low", "2/s", "--high", "12/s", "--steps", "3", "--hold", "20 s", "--seeds", "1")
-    ran = bpsim("hysteresis", str(PAUSE), "--variant", "naive", *stairs, cwd=tmp_path)
+    ran = bpsim("hysteresis", str(PAUSE), "--variant", "naive", *stairs, "--json", cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
-    assert "Collapses at" in ran.stdout
+    document = json.loads(ran.stdout)
+    assert document["words"].startswith("Collapses at")
+    assert document["schema_version"] == 1
     assert (tmp_path / "out" / "gc_pause_hysteresis" / "hysteresis.svg").exists()
 
 

@@ -14,11 +14,13 @@ from bpsim.cli.app import Exit, fail, say
 from bpsim.cli.looking import find, load_or_fail
 from bpsim.cli.many import Common, check_out, making, print_table, save_figure, variant_of, write
 from bpsim.document import InvalidScenario
+from bpsim.folder import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from bpsim.claims import Claim
+    from bpsim.hysteresis import Hysteresis
     from bpsim.phase import Phase
     from bpsim.settings import Axis
 
@@ -54,7 +56,7 @@ def _claim(text: str | None, variant: str) -> Claim | None:
     return claim
 
 
-def phase_command(common: Common, x: str, y: str | None, collapse: str | None) -> None:
+def phase_command(common: Common, x: str, y: str | None, collapse: str | None, as_json: bool) -> None:
     """Run the grid, show and save it."""
     from bpsim.phase import cells, explore
 
@@ -69,9 +71,8 @@ def phase_command(common: Common, x: str, y: str | None, collapse: str | None) -
     question = scenarios[0].question
     with making(common, f"phase ({collapse or 'success at the end'})") as m:
         found = explore(question, variant, scenarios, axes, common.seeds, claim, m.place, m.journal, m.on_progress)
-    say(f"{question}\nP(collapse) of {variant} over {found.seeds} seeds; collapse: {found.rule}")
-    print_table(_phase_table(found))
     document = {
+        "schema_version": SCHEMA_VERSION,
         "question": question,
         "variant": variant,
         "rule": found.rule,
@@ -79,8 +80,13 @@ def phase_command(common: Common, x: str, y: str | None, collapse: str | None) -
         "alt": found.alt,
         "cells": list(found.rows()),
     }
+    if as_json:
+        say(json.dumps(document, indent=1, allow_nan=False))
+    else:
+        say(f"{question}\nP(collapse) of {variant} over {found.seeds} seeds; collapse: {found.rule}")
+        print_table(_phase_table(found))
     fill = partial(_fill, "phase", document, list(found.rows()), _phase_figure(found))
-    write(common, fill, {"seeds": common.seeds}, "phase.png, phase.csv")
+    write(common, fill, {"seeds": common.seeds}, "phase.png, phase.csv", as_json)
 
 
 def _phase_table(found: Phase) -> Table:
@@ -118,7 +124,7 @@ def _phase_figure(found: Phase) -> Figure:
     return phase_line(title, x, found.x.numbers, np.array(middle), np.array(low), np.array(high), note)
 
 
-def hysteresis_command(common: Common, low: str, high: str, steps: int, hold: str) -> None:
+def hysteresis_command(common: Common, low: str, high: str, steps: int, hold: str, as_json: bool) -> None:
     """Run the staircase, show and save it."""
     import numpy as np
 
@@ -139,18 +145,25 @@ def hysteresis_command(common: Common, low: str, high: str, steps: int, hold: st
     loads = np.linspace(bounds[0], bounds[1], steps)
     with making(common, f"hysteresis ({hold_s:g} s a step)") as m:
         found = climb(scenario, variant, loads, hold_s, common.seeds, m.place, m.journal, m.on_progress)
-    say(f"{found.question}\n{found.words}")
+    document = {"schema_version": SCHEMA_VERSION, "question": found.question, "variant": variant, "words": found.words,
+                "alt": found.words, "seeds": common.seeds, "hold_s": hold_s, "steps": list(found.rows())}  # fmt: skip
+    if as_json:
+        say(json.dumps(document, indent=1, allow_nan=False))
+    else:
+        say(f"{found.question}\n{found.words}")
+        print_table(_steps_table(found))
+    note = f"{variant}, {common.seeds} seeds, {hold} a step, the second half of each is looked at; no faults"
+    up, down = found.up.mean(axis=0), found.down.mean(axis=0)
+    figure = loop(found.words, found.loads, up, down, *found.medians, note)
+    fill = partial(_fill, "hysteresis", document, list(found.rows()), figure)
+    write(common, fill, {"seeds": common.seeds}, "hysteresis.png, hysteresis.csv", as_json)
+
+
+def _steps_table(found: Hysteresis) -> Table:
     table = Table(box=box.ASCII, show_edge=False, pad_edge=False)
     for title in ("way", "load", "succeed", "goodput"):
         table.add_column(title, justify="left" if title == "way" else "right")
     for row in found.rows():
         goodput, share = f"{row['goodput_per_s']:,.4g}/s", f"{row['success_share']:.1%}"
         table.add_row(row["way"], f"{row['load_per_s']:,.4g}/s", share, goodput)
-    print_table(table)
-    note = f"{variant}, {common.seeds} seeds, {hold} a step, the second half of each is looked at; no faults"
-    up, down = found.up.mean(axis=0), found.down.mean(axis=0)
-    figure = loop(found.words, found.loads, up, down, *found.medians, note)
-    document = {"question": found.question, "variant": variant, "words": found.words, "alt": found.words,
-                "seeds": common.seeds, "hold_s": hold_s, "steps": list(found.rows())}  # fmt: skip
-    fill = partial(_fill, "hysteresis", document, list(found.rows()), figure)
-    write(common, fill, {"seeds": common.seeds}, "hysteresis.png, hysteresis.csv")
+    return table

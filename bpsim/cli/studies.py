@@ -21,6 +21,7 @@ On = Annotated[
 Resume = Annotated[bool, typer.Option("--resume", help="Go on where the same command was stopped; add seeds or values.")]
 One = Annotated[str | None, typer.Option(metavar="NAME", help="The variant, if there are several.", show_default=False)]
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Output folder.", show_default="out/SCENARIO_COMMAND")]
+Json = Annotated[bool, typer.Option("--json", help="Print the JSON file of the output folder and nothing else.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an earlier output in that folder.")]
 
 
@@ -40,6 +41,7 @@ def phase(
         ),
     ] = None,
     set_: Sets = [],  # noqa: B006
+    as_json: Json = False,
     out: Out = None,
     force: Force = False,
     resume: Resume = False,
@@ -52,7 +54,7 @@ def phase(
     """
     from bpsim.cli.mapping import phase_command
 
-    phase_command(_common("phase", (scenario,), set_, variant, seeds, jobs, on, out, force, resume), x, y, collapse)
+    phase_command(_common("phase", (scenario,), set_, variant, seeds, jobs, on, out, force, resume), x, y, collapse, as_json)
 
 
 @app.command()
@@ -65,6 +67,7 @@ def hysteresis(
     variant: One = None,
     seeds: Seeds = 5,
     set_: Sets = [],  # noqa: B006
+    as_json: Json = False,
     out: Out = None,
     force: Force = False,
     resume: Resume = False,
@@ -78,7 +81,7 @@ def hysteresis(
     from bpsim.cli.mapping import hysteresis_command
 
     common = _common("hysteresis", (scenario,), set_, variant, seeds, jobs, on, out, force, resume)
-    hysteresis_command(common, low, high, steps, hold)
+    hysteresis_command(common, low, high, steps, hold, as_json)
 
 
 @app.command()
@@ -91,7 +94,7 @@ def compare(
     metric: Annotated[list[str], typer.Option(metavar="NAME", help="Compare these metrics (repeatable).")] = [],  # noqa: B006
     seeds: Seeds = 10,
     set_: Sets = [],  # noqa: B006
-    as_json: Annotated[bool, typer.Option("--json", help="Print comparison.json and nothing else.")] = False,
+    as_json: Json = False,
     out: Out = None,
     force: Force = False,
     resume: Resume = False,
@@ -129,7 +132,7 @@ def sweep(
     variant: Annotated[list[str], typer.Option(metavar="NAME", help="Only these (repeatable).")] = [],  # noqa: B006
     seeds: Seeds = 5,
     set_: Sets = [],  # noqa: B006
-    as_json: Annotated[bool, typer.Option("--json", help="Print sweep.json and nothing else.")] = False,
+    as_json: Json = False,
     out: Out = None,
     force: Force = False,
     resume: Resume = False,
@@ -186,7 +189,7 @@ def tune(
         int | None, typer.Option(min=10, max=10_000, metavar="N", help="Candidates, with several settings.", show_default="60")
     ] = None,
     set_: Sets = [],  # noqa: B006
-    as_json: Annotated[bool, typer.Option("--json", help="Print tune.json and nothing else.")] = False,
+    as_json: Json = False,
     out: Out = None,
     force: Force = False,
     resume: Resume = False,
