@@ -79,11 +79,12 @@ class Simulation:
         if scenario.consumer is not None and self.broker is not None:
             work = self._demand("consumer.service", scenario.consumer.service)
             mark = self._marker("consumer")
-            self.consumer = Consumer(clock, scenario.consumer, self.streams, self.broker, outbox, work, row["consumer"], mark)
+            spec = scenario.consumer if scenario.flink is None else scenario.consumer.but(max_poll_interval=None)  # it assigns
+            self.consumer = Consumer(clock, spec, self.streams, self.broker, size, outbox, work, row["consumer"], mark)
             parts = [tier for tier in (self.consumer, self.flink, self.writer) if tier is not None]
             assert isinstance(self.sink, Sink)
             self.job = Job(clock, scenario.consumer, size, self.broker, parts, self.sink, mark)
-            self.consumer.on_read = self.job.note_read
+            self.consumer.on_read, self.consumer.on_lost = self.job.note_read, self.job.lose
             if isinstance(self.flink, FlinkJob):
                 self.job.follow(self.flink)
             if self.writer is not None and scenario.writer is not None:

@@ -67,6 +67,7 @@ def _seconds_per_record(scenario: Scenario, speed: Callable[[str], float]) -> di
     if consumer is not None:
         found["consumer"] = at_speed("consumer", consumer.fetch_latency.mean / consumer.max_poll_records)
         found["consumer"] += at_speed("consumer", consumer.service.mean)
+        found["consumer"] /= min(consumer.members, broker.partitions) if broker is not None else 1
     if flink is not None:
         found["flink"] = at_speed("flink", flink.seconds_per_record)
     if writer is not None:

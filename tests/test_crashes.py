@@ -201,7 +201,7 @@ def test_after_any_fault_everything_is_back_where_it_was(fault: dict[str, Any], 
     permits = (flink.idle, writer._idle, api.servers.speed, flink.servers.speed)
     assert permits == (2, 2, 1.0, 1.0)
     assert all(link.busy is None and not link.queue for link in broker._links)
-    assert api.life.alive and api._accepting and consumer.alive and consumer._free
+    assert api.life.alive and api._accepting and consumer.alive and all(member.free for member in consumer.members)
     assert not any(tier.unfinished() for tier in (producer, broker, consumer, flink, writer))
 
 

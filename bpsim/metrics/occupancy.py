@@ -147,9 +147,12 @@ class Occupancy:
         count = rows["count"].astype(np.float64)
         began, served, left = _jobs(rows)
         paused = self._marked("consumer", "pause_begins", "pause_ends")
-        blocked = (np.concatenate((served, paused[0])), np.concatenate((left, paused[1])))
-        overhead = self._option("consumer", "overhead", 0)
-        return Presence((rows["entered_s"], rows["left_s"]), count, busy=(began, served), blocked=blocked, overhead=overhead)
+        members = self._option("consumer", "members", 1)
+        waits = [np.concatenate((one, np.repeat(pause, members))) for one, pause in zip((served, left), paused, strict=True)]
+        overhead, blocked, busy = self._option("consumer", "overhead", 0), (waits[0], waits[1]), (began, served)
+        return Presence(
+            (rows["entered_s"], rows["left_s"]), count, busy=busy, blocked=blocked, overhead=overhead, servers=members
+        )
 
     def _flink(self) -> Presence:
         rows = self._rows("flink")

@@ -3,7 +3,7 @@ committed it reads again, so what had been written since the last commit is writ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from math import floor
 from typing import Protocol
@@ -68,9 +68,13 @@ class Job:
             self.clock.call_at(self.clock.now + to_grid(delay), self.restart)
 
     def _set_alive(self, alive: bool) -> None:
+        self._consumer.set_alive(alive)
+
+    @property
+    def _consumer(self) -> Consumer:
         consumer = self._parts[0]
         assert isinstance(consumer, Consumer)
-        consumer.set_alive(alive)
+        return consumer
 
     def note_read(self, partition: int, ranges: list[Range]) -> None:
         """Records come into the process; at the limit of its heap it dies before anything else happens."""
@@ -108,9 +112,28 @@ class Job:
         if self._flink is not None:
             self.replayed += [(record, record + 1) for record in self._flink.in_flight]
         self._reads = []
+        self._consumer.look_again()
         self._read = 0
         self._delivered_before = self._sink.count
         self._dying = False
+
+    def lose(self, partitions: Iterable[int]) -> None:
+        """Partitions are taken from a member that goes on with what it has read: what was not committed is read again."""
+        for partition, ranges in list(self._again(self.clock.now, None)):
+            if partition in partitions:
+                self.replayed += ranges
+                self._broker.log.put_back(partition, ranges)
+                self._forget(partition, sum(end - first for first, end in ranges))
+
+    def _forget(self, partition: int, count: int) -> None:
+        """The last `count` records read of a partition are to be read anew."""
+        for index in range(len(self._reads) - 1, -1, -1):
+            first, end, where = self._reads[index]
+            if where == partition and count:
+                gone = min(count, end - first)
+                self._reads[index] = (first, end - gone, where)
+                count -= gone
+        self._reads = [read for read in self._reads if read[0] < read[1]]
 
     def restart(self) -> None:
         """The process is there again."""
@@ -146,9 +169,7 @@ class Job:
         taken = self._flink.uncommitted if self._flink is not None else None
         if taken is None or self._flink is None:
             return None
-        consumer = self._parts[0]
-        assert isinstance(consumer, Consumer)
-        fetched = [(int(row[0]), int(row[0] + row[1])) for row in consumer.unfinished()]
+        fetched = [(int(row[0]), int(row[0] + row[1])) for row in self._consumer.unfinished()]
         return taken + fetched + [(first, end) for first, end, _ in self._flink.inbox.ranges]
 
 

@@ -1,26 +1,23 @@
-"""The consumer: one loop that polls, handles records one by one, and hands them on."""
+"""The consumer group: who reads which partition, and what happens when a member stays away too long."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
-from math import nan
+from collections.abc import Callable, Iterable
 
 from bpsim.faults import Conditions
 from bpsim.kernel.buffer import Buffer, Range
-from bpsim.kernel.clock import Clock
-from bpsim.kernel.servers import TimedServers
-from bpsim.kernel.stage import Stage
-from bpsim.streams import Draws, Streams
+from bpsim.kernel.clock import Alarm, Clock
+from bpsim.streams import Draws, Streams, to_grid
 from bpsim.tiers.broker import Broker
+from bpsim.tiers.consumer.member import Member
 from bpsim.tiers.consumer.spec import ConsumerSpec
-
-Poll = tuple[int, float, list[Range]]
-"""Its number, when it was sent, what it found."""
 
 
 class Consumer:
-    """Polls when its hands are empty; with `when_full: pause` only what fits downstream, so it never stands blocked."""
+    """Partitions are shared out in contiguous ranges; members beyond their number have nothing to do. A member that overruns
+    `max_poll_interval` leaves: what it had not committed is read again by others, and it joins again with its next poll. Every
+    change is a rebalance: with the eager protocol nobody polls until everybody has joined, with the cooperative one only
+    partitions that move change hands."""
 
     def __init__(
         self,
@@ -28,6 +25,7 @@ class Consumer:
         spec: ConsumerSpec,
         streams: Streams,
         broker: Broker,
+        record_bytes: int,
         outbox: Buffer,
         work: Callable[[int], float],
         row: Callable[[tuple[float, ...]], None],
@@ -37,107 +35,139 @@ class Consumer:
         self.spec = spec
         self.broker = broker
         self.outbox = outbox
-        self._fetching = TimedServers(clock, self._fetched)
-        self._latency = Draws(streams.rng("consumer.fetch"), spec.fetch_latency.sample)
-        self._polls = 0
-        self._free = True
-        self._conditions = Conditions()
         self.alive = True
         self.on_read: Callable[[int, list[Range]], None] = lambda partition, ranges: None
-        self._unread: dict[int, None] = {}
-        """Partitions with something to read, in the order of their turns."""
-        self._paused = False
-        self._row = row
+        self.on_lost: Callable[[Iterable[int]], None] = lambda partitions: None
+        """Told when partitions are taken from a member that has not committed what it read."""
+        self._conditions = Conditions()
         self._mark = mark
-        self._hand: deque[tuple[int, int, float, float]] = deque()
-        self._loop: Stage | None = None
-        if spec.service.mean > 0:
-            self._loop = Stage(clock, 1, Buffer(1 << 62), outbox, work, row)
-            self._loop.on_empty = self._done
+        self._paused: set[int] = set()
+        self._gone: set[Member] = set()
+        """Members that have left the group and not come back."""
+        self._joining: set[Member] | None = None
+        """During an eager rebalance, those it waits for."""
+        self._patience = Alarm(clock, self._go_without)
+        broker.log.reset_to_end = spec.offset_reset == "latest"
+        most = max(1, spec.partition_bytes // record_bytes)
+        self.members: list[Member] = []
+        for number in range(spec.members):
+            draws = Draws(streams.rng(f"consumer.fetch.{number}" if number else "consumer.fetch"), spec.fetch_latency.sample)
+            self.members.append(Member(clock, spec, number, self, broker.log, outbox, draws, most, work, row))
+        self._owner: list[Member | None] = [None] * broker.spec.partitions
+        self._share_out(self.members)
         broker.log.on_item = self._note_item
-        self._resume: Callable[[], None] = self._loop.resume if self._loop else self._hand_on
         outbox.on_room = self._on_room
+        self._turn = 0
+
+    def _share_out(self, members: list[Member]) -> None:
+        """Range assignment: member i of m reads partitions i · p / m up to (i + 1) · p / m."""
+        count = len(self._owner)
+        for member in self.members:
+            member.own(set())
+        for index, member in enumerate(members):
+            mine = set(range(index * count // len(members), (index + 1) * count // len(members)))
+            member.own(mine)
+            for partition in mine:
+                self._owner[partition] = member
 
     def _note_item(self, partition: int) -> None:
-        self._unread[partition] = None
-        self.poll()
+        owner = self._owner[partition]
+        if owner is not None:
+            owner.unread[partition] = None
+            owner.poll()
 
     def _on_room(self) -> None:
-        self._resume()
+        self._turn = (self._turn + 1) % len(self.members)
+        for member in self.members[self._turn :] + self.members[: self._turn]:
+            member.resume()
         self.poll()
 
     def poll(self) -> None:
-        """Fetch if the loop is free, there is something to read and, with `pause`, room for it."""
-        if not self._free or not self._accepting or not self.broker.log.held:
-            return
-        count = self.spec.max_poll_records
-        if self.spec.when_full == "pause":
-            count = min(count, self.outbox.room)
-            self._note_pause(count <= 0)
-            self.outbox.wanted |= count <= 0
-        if count <= 0 or self._fetching.speed == 0:
-            return
-        self._free = False
-        latency = self._latency[self._polls]
-        self._polls += 1
-        self._fetching.begin(self.clock.now, latency, (self._polls, self.clock.now, self._read(count)))
-
-    def _read(self, count: int) -> list[Range]:
-        """Up to `count` records, from one partition after the other."""
-        log, found = self.broker.log, []
-        while count > 0 and log.held:
-            if not self._unread:  # after a crash
-                self._unread = {number: None for number, one in enumerate(log.partitions) if one.unread}
-            partition = next(iter(self._unread))
-            del self._unread[partition]
-            ranges = log.read(partition, count)
-            count -= sum(end - first for first, end, _ in ranges)
-            if log.partitions[partition].unread:
-                self._unread[partition] = None
-            if ranges:
-                self.on_read(partition, ranges)
-            found += ranges
-        return found
-
-    def _note_pause(self, paused: bool) -> None:
-        if paused != self._paused:
-            self._paused = paused
-            self._mark("pause_begins" if paused else "pause_ends", float(self.broker.log.held))
-
-    def _fetched(self, poll: Poll) -> None:
-        _, polled_at, ranges = poll
-        if self._loop is not None:
-            self._row((ranges[0][0], 0, polled_at, polled_at, self.clock._now, self.clock._now))
-            for first, end, _ in ranges:
-                self._loop.inbox.put(first, end, polled_at)
-            return
-        now = self.clock.now
-        self._hand.extend((first, end, polled_at, now) for first, end, _ in ranges)
-        self._hand_on()
-
-    def _hand_on(self) -> None:
-        if self._free or not self._hand:
-            return
-        now = self.clock.now
-        while self._hand and (room := self.outbox.room) > 0:
-            first, end, polled_at, fetched_at = self._hand.popleft()
-            if end - first > room:
-                self._hand.appendleft((first + room, end, polled_at, fetched_at))
-                end = first + room
-            self._row((first, end - first, polled_at, polled_at, fetched_at, now))
-            self.outbox.put(first, end, now)
-        self.outbox.wanted |= bool(self._hand)
-        if not self._hand:
-            self._done()
-
-    def _done(self) -> None:
-        if not self._free:
-            self._free = True
-            self.poll()
+        """Let every member that is free look for records."""
+        for member in self.members:
+            member.poll()
 
     @property
-    def _accepting(self) -> bool:
-        return self._conditions.accepting and self._conditions.reachable and self.alive
+    def polling(self) -> bool:
+        """Whether anybody polls."""
+        now = self._conditions
+        return self._joining is None and now.accepting and now.reachable and self.alive
+
+    def note_pause(self, number: int, paused: bool) -> None:
+        """Marks say when the first member pauses, and when the last one goes on."""
+        if paused and not self._paused:
+            self._mark("pause_begins", float(self.broker.log.held))
+        if not paused and self._paused == {number}:
+            self._mark("pause_ends", float(self.broker.log.held))
+        (self._paused.add if paused else self._paused.discard)(number)
+
+    def overran(self, member: Member) -> None:
+        """It leaves the group; its partitions are read by others, from the last commit on."""
+        self._mark("evicted", float(member.number))
+        lost, self._gone = member.partitions, self._gone | {member}
+        self._take_from(member)
+        self.on_lost(lost)
+        self._rebalance(lost)
+
+    def _take_from(self, member: Member) -> None:
+        for partition in member.partitions:
+            self._owner[partition] = None
+        member.own(set())
+
+    def came_back(self, member: Member) -> None:
+        """A member that had left joins again; a rebalance goes on once it waits for nobody."""
+        if member in self._gone:
+            self._gone.discard(member)
+            self._rebalance(set())
+        elif self._joining is not None:
+            self._joining.discard(member)
+            self._end_if_complete()
+
+    def _rebalance(self, moved: set[int]) -> None:
+        self._mark("rebalance", float(len(self.members) - len(self._gone)))
+        if self.spec.rebalance == "cooperative":
+            self._share_out_moved(moved)
+            return
+        self._joining = {member for member in self.members if not member.free and member not in self._gone}
+        self._patience.set(self.clock._now + to_grid(self.spec.max_poll_interval or 0.0))
+        self._end_if_complete()
+
+    def _end_if_complete(self) -> None:
+        if self._joining is not None and not self._joining:
+            self._joining = None
+            self._patience.cancel()
+            if there := [member for member in self.members if member not in self._gone]:
+                self._share_out(there)
+            self.poll()
+
+    def _go_without(self) -> None:
+        """Who has not joined within `max_poll_interval` is left out, and reads its records for nothing."""
+        for member in self._joining or ():
+            self._gone.add(member)
+            self.on_lost(member.partitions)
+            self._take_from(member)
+        self._joining = set()
+        self._end_if_complete()
+
+    def _share_out_moved(self, moved: set[int]) -> None:
+        """Members keep what they have; what nobody has, or somebody has too much of, goes to those with the least."""
+        there = [member for member in self.members if member not in self._gone]
+        if not there:
+            return
+        owned = {member: set(member.partitions) for member in there}
+        homeless = sorted(moved | {number for number, owner in enumerate(self._owner) if owner is None})
+        fair = -(-len(self._owner) // len(there))
+        for mine in owned.values():
+            while len(mine) > fair:
+                homeless.append(mine.pop())
+        for partition in homeless:
+            min(owned.values(), key=len).add(partition)
+        for member, mine in owned.items():
+            if mine != member.partitions:
+                member.own(mine)
+            for partition in mine:
+                self._owner[partition] = member
+        self.poll()
 
     def set_alive(self, alive: bool) -> None:
         """The process is gone, or there again."""
@@ -145,33 +175,26 @@ class Consumer:
         self.poll()
 
     def abandon(self, now: float) -> None:
-        """The process died: forget everything fetched."""
-        for first, count, entered, started, served, _ in self._in_hand():
-            self._row((first, count, entered, started, served if served == served else now, now))
-        self._fetching.clear()
-        self._hand.clear()
-        self._note_pause(False)
-        if self._loop is not None:
-            self._loop.abandon(now)
-        self._free = True
+        """The process died: everybody forgets what was fetched, and the group begins anew."""
+        for member in self.members:
+            member.abandon(now)
+        self._gone = set()
+        self._joining = None
+        self._patience.cancel()
+        self._share_out(self.members)
+
+    def look_again(self) -> None:
+        """Records have become unread: find out whose they are."""
+        for member in self.members:
+            member.own(member.partitions)
 
     def set_conditions(self, now: Conditions) -> None:
         """Work at another speed, or stop polling."""
         self._conditions = now
-        self._fetching.set_speed(self.clock.now, now.speed)
-        if self._loop is not None:
-            self._loop.servers.set_speed(self.clock.now, now.speed)
+        for member in self.members:
+            member.set_speed(self.clock.now, now.speed)
         self.poll()
 
     def unfinished(self) -> list[tuple[float, ...]]:
         """Rows of what was fetched and not handed on."""
-        return self._in_hand() + (self._loop.unfinished() if self._loop else [])
-
-    def _in_hand(self) -> list[tuple[float, ...]]:
-        rows: list[tuple[float, ...]] = [
-            (first, end - first, polled_at, polled_at, nan, nan)
-            for _, polled_at, ranges in self._fetching.jobs()
-            for first, end, _ in ranges
-        ]
-        rows += [(first, end - first, polled, polled, fetched, nan) for first, end, polled, fetched in self._hand]
-        return rows
+        return [row for member in self.members for row in member.unfinished()]

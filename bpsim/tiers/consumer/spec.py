@@ -7,18 +7,22 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from bpsim.distributions import Constant, Distribution
-from bpsim.spec import Spec
+from bpsim.kafka.consumer_options import TABLES
+from bpsim.kafka.option import Table
+from bpsim.kafka.spec import KafkaSpec
 from bpsim.units import Bytes, PositiveSeconds
 
 
-class ConsumerSpec(Spec):
-    """One poll loop: fetch up to `max_poll_records`, handle them one by one, hand them on, poll again."""
+class ConsumerSpec(KafkaSpec):
+    """A group of poll loops: each fetches up to `max_poll_records` of its partitions, handles them one by one, hands them on
+    and polls again. Options may be given under Kafka's names, and read from a `.properties` file."""
 
-    not_yet: ClassVar[dict[str, str]] = {
-        "max_poll_interval": "eviction from the group and rebalancing come with issue 5",
-        "group": "several consumers come with issue 5",
-    }
-    max_poll_records: int = Field(default=500, ge=1, le=1_000_000)
+    tables: ClassVar[dict[str, Table]] = TABLES
+    members: int = Field(
+        default=1, ge=1, le=10_000, description="consumers in the group; more than partitions have nothing to do"
+    )
+    max_poll_records: int = Field(default=500, ge=1, le=2**31 - 1, description="records that one poll returns at most")
+    partition_bytes: Bytes = Field(default=2**20, description="of one partition that one poll returns at most")
     fetch_latency: Distribution = Field(default=Constant(value=0.001), description="time of one poll that finds records")
     service: Distribution = Field(default=Constant(value=0.0), description="time the loop spends on each record")
     when_full: Literal["pause", "block"] = Field(
@@ -28,6 +32,17 @@ class ConsumerSpec(Spec):
     )
     commit_interval: PositiveSeconds = Field(
         default=5.0, description="how often the position up to which all is delivered is committed (auto.commit.interval.ms)"
+    )
+    max_poll_interval: PositiveSeconds | None = Field(
+        default=300.0,
+        description="a member that has not polled for so long leaves the group; none: never (assign(), as in Flink)",
+    )
+    rebalance: Literal["eager", "cooperative"] = Field(
+        default="eager", description="whether everybody stops while partitions are shared out anew, or only what moves"
+    )
+    offset_reset: Literal["latest", "earliest"] = Field(
+        default="latest",
+        description="where to go on when retention has deleted what comes next: at the end, or at what is left",
     )
     heap: Bytes | None = Field(
         default=None,

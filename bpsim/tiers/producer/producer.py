@@ -78,19 +78,19 @@ class Producer:
         needs no memory (java), so it passes those who wait for some; one that has `waited` got it in turn."""
         partition = self._sticky.partition if self._keyed is None else self._keyed.partition(self._request_of(attempt))
         batch = self._open[partition]
-        if (batch is None or waited or not self._java) and not self._finds_room(batch is None, waited):
-            return False
-        self.ends.held += 1
         opens = batch is None
+        if (opens or waited or not self._java) and not self._finds_room(opens, waited):
+            return False
         if batch is None:
             batch = self._open_batch(partition)
-        batch.attempt.append(attempt)
+        self.ends.held += 1
+        attempts = batch.attempt
+        attempts.append(attempt)
         batch.produced.append(now)
-        full = len(batch.attempt) >= self._full
-        if opens or full:
-            self._look_at(batch, full, now)
-        if self._keyed is None:
-            self._stick(full, now)
+        if len(attempts) >= self._full:
+            self._fill(batch, now)
+        elif opens:
+            self._begin(batch, now)
         return True
 
     def _finds_room(self, opens: bool, waited: bool) -> bool:
@@ -101,33 +101,41 @@ class Producer:
         self._pool.take(opens)
         return True
 
-    def _stick(self, full: bool, now: float) -> None:
-        """Records without a key stay with a partition until it has got a full batch, or twice as much in several (java), or
-        for a while (librdkafka)."""
-        self._stuck += 1
-        if self._java and (full or self._stuck >= 2 * self._full):
-            self._stuck = 0
-            self._sticky.switch()
-        elif not self._java and now - self._stuck_since >= self._sticky_linger:
-            self._stuck_since = now
-            self._sticky.switch()
-
     def _open_batch(self, partition: int) -> Batch:
         batch = self._open[partition] = Batch(partition)
         self._queued[partition] += 1
         self._connection(partition).put(batch)
         return batch
 
-    def _look_at(self, batch: Batch, full: bool, now: float) -> None:
-        """A batch that was opened or is full may be due earlier than any other."""
+    def _close(self, batch: Batch, full: bool, now: float) -> None:
+        """Nothing more goes into it. Records without a key go to another partition once this one has got a full batch, or
+        twice as much in several (java), or has been theirs for long enough (librdkafka)."""
+        self._open[batch.partition] = None
+        if self._keyed is None and batch.partition == self._sticky.partition:
+            self._stuck += len(batch)
+            if full or self._stuck >= 2 * self._full if self._java else now - self._stuck_since >= self._sticky_linger:
+                self._stuck, self._stuck_since = 0, now
+                self._sticky.switch()
+
+    def _fill(self, batch: Batch, now: float) -> None:
+        """It is full, so it may leave."""
+        self._close(batch, True, now)
         connection = self._connection(batch.partition)
-        if full:
-            self._open[batch.partition] = None
-        due = max(connection.ready_at(connection.queues[batch.partition]), now)
+        connection.due = min(connection.due, max(connection.ready_at(connection.queues[batch.partition]), now))
+        self._send_on(connection)
+        self._watch_time(now)
+
+    def _begin(self, batch: Batch, now: float) -> None:
+        """It will be due when it has lingered; if another one waits before it, that one is."""
+        connection = self._connection(batch.partition)
+        queue = connection.queues[batch.partition]
+        due = now + self._linger if len(queue) == 1 else max(connection.ready_at(queue), now)
         if due < connection.due:
             connection.due = due
-        if due <= now or (connection.linger.at is None and connection.due < inf):
             self._send_on(connection)
+        self._watch_time(now)
+
+    def _watch_time(self, now: float) -> None:
         if self._expiry.at is None and self._timeout < inf:
             self._expiry.set(self._end_of_time(now))
 
@@ -180,7 +188,7 @@ class Producer:
         for batch in batches:
             self._queued[batch.partition] -= 1
             if batch is self._open[batch.partition]:
-                self._open[batch.partition] = None
+                self._close(batch, False, now)
             self.ends.number(batch)
             batch.copies += 1
         deadline = now + self._request_timeout
@@ -228,8 +236,9 @@ class Producer:
 
     def _went_on(self, connection: Connection) -> None:
         self.on_room()
-        connection.look_again(self._pressed())
-        self._send_on(connection)
+        if connection.queues:
+            connection.look_again(self._pressed())
+            self._send_on(connection)
 
     def _try_again(self, batches: list[Batch], now: float) -> None:
         """Back into the queues, in their old order, after a pause."""

@@ -122,7 +122,9 @@ def _java(tree: dict[str, Any], explicit: set[str], version: Version) -> list[Mi
 
 
 def _librdkafka(tree: dict[str, Any], explicit: set[str]) -> list[Misfit]:
-    """`rd_kafka_conf_finalize`'s checks, in its words."""
+    """`rd_kafka_conf_finalize`'s checks, in its words; and partitions are kept for twice the linger, unless it is said."""
+    if "sticky_linger" not in explicit and isinstance(tree["linger"], float):
+        tree["sticky_linger"] = Plain(2 * tree["linger"])
     if not tree["idempotence"]:
         return []
     if "max_in_flight" not in explicit:
