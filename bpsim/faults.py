@@ -25,6 +25,8 @@ class Conditions:
     """Work done a second of time: 0.5 makes everything take twice as long, 0 nothing happens."""
     accepting: bool = True
     """Whether the tier takes anything in."""
+    away: frozenset[int] = frozenset()
+    """Brokers that do not answer, while the others do."""
     writable: bool = True
     """Whether a log can be appended to."""
     reachable: bool = True
@@ -216,6 +218,19 @@ class DiskFull(_Fault):
         return replace(now, writable=False)
 
 
+class LeaderDown(_Fault):
+    """One broker of several is away, and nobody takes over the partitions it leads."""
+
+    kind: Literal["leader_down"] = "leader_down"
+    target: Literal["broker"] = "broker"
+    broker: int = Field(
+        default=0, ge=0, le=10_000, description="which one, from 0; it leads partition p if p mod brokers is that"
+    )
+
+    def change(self, now: Conditions, elapsed: float) -> Conditions:
+        return replace(now, away=now.away | {self.broker})
+
+
 class Rebalance(_Fault):
     """The consumer's group rebalances (eager protocol): what was fetched is handled, nothing is fetched."""
 
@@ -249,6 +264,7 @@ Fault = Annotated[
     | Errors
     | Lock
     | DiskFull
+    | LeaderDown
     | Rebalance
     | Spike,
     Field(discriminator="kind"),

@@ -94,6 +94,8 @@ class Scenario(Spec):
         for index, fault in enumerate(self.faults):
             if fault.target not in self.tiers:
                 yield ("faults", index, "target"), no_such_tier(fault.target, self.tiers)
+            if fault.kind == "leader_down" and self.broker is not None and fault.broker >= self.broker.brokers:
+                yield ("faults", index, "broker"), f"brokers are numbered from 0, and there are {self.broker.brokers} of them"
             if fault.at >= self.duration:
                 yield ("faults", index, "at"), f"the run ends at {self.duration:g} s, before this fault at {fault.at:g} s"
             patient = self.client.timeout is None and self.client.deadline is None

@@ -170,6 +170,7 @@ EVERY_FAULT = [
     {"kind": "errors", "share": 0.3},
     {"kind": "lock"},
     {"kind": "disk_full"},
+    {"kind": "leader_down"},
     {"kind": "rebalance"},
     {"kind": "spike", "factor": 3.0},
 ]

@@ -13,7 +13,7 @@ from bpsim.metrics.occupancy import Occupancy
 from bpsim.metrics.pressure import fault_window, onsets
 from bpsim.metrics.spans import level_peak, quantiles
 from bpsim.metrics.windows import FAILURES, LEVELS, NAMES, latencies, tier_columns
-from bpsim.result import CRITICALITIES, TIERS, Fate, Outcome, Result, Work
+from bpsim.result import CRITICALITIES, TIERS, Column, Fate, Outcome, Result, Work
 
 PHASES = ("before", "during", "after")
 INSERT_ERRORS = ("pool_timeout", "statement_timeout")
@@ -36,6 +36,9 @@ METRICS: dict[str, str] = {
     "dropped": "records the writer gave up on after its last try: never in the database",
     "insert_errors": "inserts that failed: no connection in time, or the statement took too long",
     "insert_errors_from_s": "when an insert first failed (NaN: none did)",
+    "expired": "records the producer gave up before the broker had them",
+    "publish_refused": "records the broker refused because it had no room for them",
+    "skipped": "records passed over by a consumer whose position had been deleted",
     "delivered": "records in the database",
     "still_inside": "records still on their way at the end (censored)",
     "pending": "requests without a final outcome at the end (censored)",
@@ -48,6 +51,7 @@ METRICS: dict[str, str] = {
     "latency_before_crash_s": "latency of the last record delivered before the first crash (no broker: of the last reply)",
     "delivered_per_s_before_crash": "records per second into the database until the crash (or the end)",
     "lag_max_s": "largest age of the oldest record that was not yet delivered",
+    "catch_up_s": "seconds after the last fault until every record is delivered within 1 s again (NaN: never, or no fault)",
     "lag_10min_s": "when that age first passed 10 minutes (NaN: never)",
     "api_peak_bytes": "largest memory of the API process: requests inside and the producer's buffer",
 }
@@ -112,6 +116,9 @@ def _totals(result: Result) -> dict[str, float]:
         "redelivered": int(result.tables["records"]["redelivered"].sum()),
         "acked_then_lost": records["acked_then_lost"],
         "evicted": records["evicted"],
+        "expired": records["expired"],
+        "publish_refused": records["refused"],
+        "skipped": records["skipped"],
         "dropped": records["dropped"],
         "delivered": delivered,
         "still_inside": sum(count for name, count in records.items() if name.startswith("in_")),
@@ -225,8 +232,17 @@ def _lag(result: Result) -> dict[str, float]:
     old = np.flatnonzero(age > 600.0)
     return {
         "lag_max_s": float(age.max()),
+        "catch_up_s": _catch_up(result, ended, age),
         "lag_10min_s": float(records["produced_s"][old].min() + 600) if len(old) else nan,
     }
+
+
+def _catch_up(result: Result, ended: Column, age: Column) -> float:
+    window = fault_window(result)
+    late = age > 1.0
+    if window is None or (late & np.isnan(result.tables["records"]["ended_s"])).any():
+        return nan
+    return max(0.0, float(ended[late].max(initial=0.0)) - window[1])
 
 
 def _tiers(result: Result, occupancy: Occupancy) -> dict[str, float]:

@@ -43,6 +43,16 @@ class Batch:
         """Whether the broker has it, or may still get it."""
         return self.appended or self.copies > 0
 
+    def split(self, count: int) -> Batch:
+        """Its first `count` records as a batch of their own (librdkafka gives up message by message)."""
+        head = Batch(self.partition)
+        head.attempt, head.produced = self.attempt[:count], self.produced[:count]
+        del self.attempt[:count], self.produced[:count]
+        if self.first != UNNUMBERED:
+            head.first, head.end = self.first, self.first + count
+            self.first = head.end
+        return head
+
     def __len__(self) -> int:
         return len(self.attempt)
 

@@ -42,8 +42,6 @@ class Broker:
         self.vanished: Callable[[Batch], None] = lambda batch: None
         self.appended_again: list[tuple[int, int]] = []
         """Records that a producer without idempotence sent again although they were there."""
-        self.down: frozenset[int] = frozenset()
-        """Brokers that are away by themselves."""
         self._dedups = dedups
         self._size = record_bytes
         self._half_way = to_grid(spec.round_trip / 2)
@@ -54,6 +52,7 @@ class Broker:
         self._on_the_way = 0
         self._inside: dict[Request, None] = {}
         self._accepting = self._writable = True
+        self._away: frozenset[int] = frozenset()
         self._halted: set[int] = set()
         self._append_time = record_bytes / spec.throughput if spec.throughput else 0.0
         self._queues: list[deque[Append]] = [deque() for _ in range(spec.partitions)]
@@ -86,7 +85,7 @@ class Broker:
     def _serve(self, link: Link) -> None:
         """Begin the next requests of a connection that may begin."""
         while link.queue and self._accepting and (link.busy is None or self.spec.pipelining):
-            if link.queue[0].broker in self.down or link.muted_until > self.clock._now:
+            if link.queue[0].broker in self._away or link.muted_until > self.clock._now:
                 return
             request = link.busy = link.queue.popleft()
             self._admit(request)
@@ -222,6 +221,7 @@ class Broker:
         self._acking.set_speed(self.clock.now, now.speed if now.reachable else 0.0)
         self._accepting = now.accepting and now.reachable and now.speed > 0
         self._writable = now.writable
+        self._away = now.away
         self._let_in()
         for link in self._links:
             self._serve(link)

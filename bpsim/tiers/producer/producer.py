@@ -278,6 +278,8 @@ class Producer:
         self._try_again([batch for request in failed for batch in request.batches if not batch.over], now)
         self.broker.disconnect(connection.broker)
         self._went_on(connection)
+        if not self._java:  # whose time it was that ran out
+            self._expire()
 
     def _expire(self) -> None:
         """Give up what has waited longer than `delivery_timeout`: batches (java) or messages (librdkafka), queued or in
@@ -297,21 +299,13 @@ class Producer:
         self.send()
 
     def _expire_batch(self, connection: Connection, batch: Batch, now: float) -> None:
-        queue = connection.queues.get(batch.partition, ())
-        if batch in queue:
-            late = len(batch) if self._java or batch.retries else sum(time + self._timeout <= now for time in batch.produced)
-            if late < len(batch):
-                batch = self._split(batch, late)
-            else:
+        if batch in connection.queues.get(batch.partition, ()):
+            late = sum(time + self._timeout <= now for time in batch.produced)
+            if self._java or batch.stored or late == len(batch):
                 self._remove(connection, batch)
+            else:
+                batch = batch.split(late)
         self.ends.fail(batch, Fate.EXPIRED, now)
-
-    def _split(self, batch: Batch, late: int) -> Batch:
-        """The first `late` messages of `batch` as a batch of their own (librdkafka gives up message by message)."""
-        gone = Batch(batch.partition)
-        gone.attempt, gone.produced = batch.attempt[:late], batch.produced[:late]
-        del batch.attempt[:late], batch.produced[:late]
-        return gone
 
     def _remove(self, connection: Connection, batch: Batch) -> None:
         connection.remove(batch)
