@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, WithJsonSchema
 from pydantic.fields import FieldInfo
 
+from bpsim.kafka.tables import TABLES
 from bpsim.scenario import Scenario
 from bpsim.units import EXAMPLES, parse, written
 
@@ -21,15 +22,11 @@ QUANTITIES: tuple[Kind, ...] = ("duration", "size", "rate", "throughput")
 NONE = "none"
 """How a value that is not there is shown."""
 REAL_NAMES = {
-    "producer.buffer.bytes": "buffer.memory",
-    "producer.buffer.records": "queue.buffering.max.messages",
-    "producer.linger": "linger.ms",
-    "producer.batch.bytes": "batch.size",
-    "producer.max_in_flight": "max.in.flight.requests.per.connection",
-    "producer.max_block": "max.block.ms",
-    "broker.partitions": "num.partitions",
-    "broker.retention.bytes": "retention.bytes",
-    "consumer.max_poll_records": "max.poll.records",
+    f"{tier}.{option.path}": option.name
+    for tier, tables in TABLES.items()
+    for table in reversed(tables.values())
+    for option in table.acting
+} | {
     "flink.parallelism": "parallelism.default",
     "flink.network_buffers.bytes": "taskmanager.memory.network.max",
     "flink.debloating.target": "taskmanager.network.memory.buffer-debloat.target",

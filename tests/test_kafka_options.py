@@ -65,6 +65,15 @@ def test_the_file_says_what_the_options_in_the_scenario_would(tmp_path: Path) ->
     assert ProducerSpec.model_validate(spec.model_dump()) == spec, "the resolved scenario holds all of it"
 
 
+def test_what_does_not_matter_is_listed_with_its_place_and_the_reason(tmp_path: Path) -> None:
+    found = load(scenario(tmp_path, "acks=all\ncompression.type=lz4\n", "client.id: x")).remarks
+    assert [str(remark).replace(f"{tmp_path}/", "") for remark in found] == [
+        "producer.properties:2:1: 'compression.type' is ignored: a record is as large as client.record_size says: give its "
+        "compressed size there",
+        "x.yaml:10:3: 'client.id' is ignored: it names or decorates, and takes no time",
+    ]
+
+
 def test_what_stands_in_the_scenario_is_stronger_than_the_file(tmp_path: Path) -> None:
     spec = load(scenario(tmp_path, "linger.ms=20\n")).base.producer
     assert spec is not None

@@ -88,10 +88,25 @@ def list_command() -> None:
         for member in members(union):
             kinds = " | ".join(get_args(member.model_fields["kind"].annotation))
             say(f"  {kinds:<22} {_first_sentence(member)}")
+    say("\nKafka's options, under their own names (in the scenario, or in a file: config: producer.properties)")
+    for line in _kafka_options():
+        say(f"  {line}")
     say("\nMetrics (expect: variant.metric > …)")
     for name, meaning in patterns(metrics.METRICS).items():
         say(f"  {name:<34} {meaning}")
     say(f"  TIER: {', '.join(TIERS)}. PHASE: before, during, after. QUANTILE: p50, p95, p99, p999.")
+
+
+def _kafka_options() -> Iterator[str]:
+    """Those that act with the option they stand for, and the names of those that do not matter."""
+    from bpsim.kafka.tables import TABLES
+
+    for tier, tables in TABLES.items():
+        for client, table in tables.items():
+            yield f"{tier} ({client} {table.latest})"
+            for option in table.acting:
+                yield f"  {option.name:<42} {tier}.{option.path}"
+            yield f"  accepted and ignored: {', '.join(option.name for option in table.options if option.ignored)}"
 
 
 def patterns(names: dict[str, str]) -> dict[str, str]:

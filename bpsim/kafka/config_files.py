@@ -22,7 +22,22 @@ def _all_tables() -> Iterator[Table]:
 
 def with_configs(tree: dict[str, Any], document: Document, problems: list[Problem]) -> dict[str, Any]:
     """`tree` with the options of the files that its tiers name; what is written in the scenario itself is stronger."""
-    return {key: _with_config(key, part, document, problems) for key, part in tree.items()}
+    found = {key: _with_config(key, part, document, problems) for key, part in tree.items()}
+    for tier in TABLES.keys() & found.keys():
+        _remark_on_ignored(tier, found[tier], document)
+    return found
+
+
+def _table(tier: str, part: dict[str, Any]) -> Table:
+    tables = TABLES[tier]
+    return tables.get(str(part.get("client")), next(iter(tables.values())))
+
+
+def _remark_on_ignored(tier: str, part: Any, document: Document) -> None:
+    for name in part if isinstance(part, dict) else ():
+        option = _table(tier, part).find(name)
+        if option is not None and option.ignored:
+            document.remarks.append(document.problem((tier, name), f"'{name}' is ignored: {option.ignored}", "", True))
 
 
 def _with_config(tier: str, part: Any, document: Document, problems: list[Problem]) -> Any:
@@ -35,8 +50,7 @@ def _with_config(tier: str, part: Any, document: Document, problems: list[Proble
     except InvalidScenario as error:
         problems += error.problems
         return rest
-    tables = TABLES[tier]
-    table = tables.get(str(part.get("client")), next(iter(tables.values())))
+    table = _table(tier, part)
     given = {_identity(table, name) for name in rest}
     file = str(path)
     for entry in entries:

@@ -137,7 +137,7 @@ class Anything:
 
     def schema(self) -> dict[str, Any]:
         """For editors."""
-        return {}
+        return {"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]}
 
     name = "text"
 
