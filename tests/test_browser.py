@@ -73,6 +73,13 @@ def test_bookmarks_agree_with_summary_json(visit: Callable[..., Visit]) -> None:
     here.verdict("metastable")
     with here.page.expect_download() as download:
         here.button("Summary (JSON)").click()
+    files = {}
+    for name in ("Report (HTML)", "The wave (PNG)"):
+        with here.page.expect_download() as made:
+            here.button(name).click()
+        files[name] = Path(made.value.path()).read_bytes()
+    assert b"metastable" in files["Report (HTML)"]
+    assert files["The wave (PNG)"].startswith(b"\x89PNG")
     told = json.loads(Path(download.value.path()).read_text())["variants"]["naive"]["bookmarks"]
     names = {mark["name"] for mark in told}
     assert {"first_fault", "first_timeout", "many_retries", "users_notice"} <= names
@@ -132,7 +139,7 @@ def test_a_knob_answers_and_the_keyboard_turns_it(visit: Callable[..., Visit]) -
 
 def test_a_typo_has_a_caret_and_nothing_is_lost(visit: Callable[..., Visit]) -> None:
     here = visit()
-    here.page.get_by_text("Edit the scenario file (YAML)").click()
+    here.section("Edit")
     editor = here.page.get_by_role("textbox", name="YAML")
     text = editor.input_value().replace("timeout: 1 s ", "timeot: 1 s ")
     editor.fill(text)
@@ -140,15 +147,16 @@ def test_a_typo_has_a_caret_and_nothing_is_lost(visit: Callable[..., Visit]) -> 
     here.page.get_by_text("did you mean 'timeout'").first.wait_for()
     assert here.page.get_by_text("^^^^^^").first.is_visible()
     assert editor.input_value() == text
-    assert here.player.is_visible()
     editor.fill(text.replace("timeot: 1 s ", "timeout: 900 ms "))
     here.button("Check and apply").click()
     here.page.get_by_text("did you mean 'timeout'").first.wait_for(state="detached")
+    here.section("Watch")
+    here.player.wait_for()
 
 
 def test_files_are_opened_or_refused_with_a_reason(visit: Callable[..., Visit], tmp_path: Path) -> None:
     here = visit()
-    here.page.get_by_text("Edit the scenario file (YAML)").click()
+    here.section("Edit")
     upload = here.page.locator("input[type=file]").last
     large, wrong, good = (tmp_path / name for name in ("large.yaml", "wrong.yaml", "good.yaml"))
     large.write_bytes(b"#" * 50_000_000)
@@ -158,7 +166,7 @@ def test_files_are_opened_or_refused_with_a_reason(visit: Callable[..., Visit], 
     here.page.get_by_text("must be 1.0MB or smaller").wait_for()
     here.page.reload()
     here.player.wait_for()
-    here.page.get_by_text("Edit the scenario file (YAML)").click()
+    here.section("Edit")
     upload.set_input_files(wrong)
     here.page.get_by_text("'client' is missing").first.wait_for()
     upload.set_input_files(good)

@@ -19,6 +19,7 @@ from bpsim.dashboard.view import Refused, Shelf, look, simulate
 from bpsim.dashboard.words import plain
 from bpsim.document import InvalidScenario
 from bpsim.engine import run
+from bpsim.faults import conditions
 from bpsim.knobs import ladder, options
 from bpsim.metrics import check
 from bpsim.scenario import Scenario
@@ -222,6 +223,15 @@ def test_a_live_run_is_exact_however_it_is_broken() -> None:
     assert live.next_film(result)
 
 
+def test_a_dial_says_what_holds_and_not_what_is_added() -> None:
+    live = Live.begin(Desk.opened().order)
+    for factor, speed in ((10.0, 0.1), (2.0, 0.5), (2.0, 0.5), (1.0, 1.0)):
+        live.tick(1.0)
+        live.dial("writer", factor)
+        assert conditions(live.simulation.scenario.faults, "writer", live.now).speed == speed
+    assert not live.dials
+
+
 def test_a_turned_knob_keeps_the_live_history() -> None:
     table = Desk.opened()
     live = Live.begin(table.order)
@@ -285,13 +295,12 @@ def test_visitors_do_not_see_each_other() -> None:
 
 
 def test_a_scenario_that_is_not_valid_is_shown_with_its_caret() -> None:
-    page = app(desk=desk()).run()
+    page = app(desk=desk(), section="Edit").run()
     editor = page.text_area[0]
     editor.set_value(editor.value.replace("timeout: 1 s", "timeut: 1 s"))
     next(button for button in page.button if button.label == "Check and apply").click().run()
     assert any("did you mean 'timeout'" in block.value and "^^^^^^" in block.value for block in page.code)
     assert "timeut" in page.text_area[0].value
-    assert page.metric
 
 
 def test_a_broken_link_opens_the_usual_start() -> None:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import streamlit as st
 
-from bpsim.dashboard import compare_page, live_page, map_page, sidebar, watch_page
+from bpsim.dashboard import compare_page, edit_page, live_page, map_page, sidebar, watch_page
 from bpsim.dashboard.desk import Desk
 from bpsim.dashboard.share import NoLink, order_of
 from bpsim.dashboard.words import plain
 from bpsim.document import InvalidScenario
 
-SECTIONS = {"Watch": watch_page.show, "Live": live_page.show, "Compare": compare_page.show, "Map": map_page.show}
+SECTIONS = {
+    "Watch": watch_page.show,
+    "Live": live_page.show,
+    "Compare": compare_page.show,
+    "Map": map_page.show,
+    "Edit": edit_page.show,
+}
 ABOUT = {
     "Watch": "One run, computed to its end. Play it, scrub through it, turn a knob and see it answer.",
     "Live": "It runs while you break it: press a button, drag a dial.",
     "Compare": "The same arrivals, handled differently: what changes, and how sure that is.",
+    "Edit": "The scenario file itself: type or open one. What is wrong is shown under its line; only what is valid is applied.",
     "Map": "Where it collapses: one knob or two, every combination, several seeds each. Choose a cell to open that run.",
 }
 

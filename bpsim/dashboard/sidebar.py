@@ -9,7 +9,6 @@ import streamlit as st
 from bpsim import shipped
 from bpsim.dashboard.desk import Desk, variants_of
 from bpsim.dashboard.words import TIER_NAMES, plain
-from bpsim.document import MAX_BYTES
 from bpsim.knobs import NONE, Option, ladder, options
 
 MAIN: dict[str, str] = {
@@ -44,7 +43,6 @@ def show(desk: Desk) -> None:
                 _knob(desk, every[path], label)
         _changes(desk)
         _more(desk, every)
-        _editor(desk)
 
 
 def _choose(desk: Desk) -> None:
@@ -135,27 +133,3 @@ def _field(desk: Desk, option: Option) -> None:
     else:
         shown = desk.wanted.get(option.path, option.value)
         st.text_input(label, value="" if shown in (NONE, "null") else shown, placeholder=NONE, max_chars=200, **common)
-
-
-def _editor(desk: Desk) -> None:
-    with st.expander("Edit the scenario file (YAML)", expanded=bool(desk.complaints)):
-        with st.form("editor", border=False, enter_to_submit=False):
-            text = st.text_area("YAML", desk.draft, height=380, key=f"draft-{desk.generation}", label_visibility="collapsed")
-            if st.form_submit_button("Check and apply") and desk.apply(text or ""):
-                st.rerun()
-        for complaint in desk.complaints:
-            st.code(complaint, language=None)
-        if desk.complaints:
-            st.caption(f"{len(desk.complaints)} to mend; nothing was applied, and nothing you typed is lost.")
-        _upload(desk)
-
-
-def _upload(desk: Desk) -> None:
-    file = st.file_uploader("Or open a scenario file", ["yaml", "yml"], max_upload_size=1, key=f"upload-{desk.generation}")
-    if file is None or st.session_state.get("uploaded") == file.file_id:
-        return
-    st.session_state.uploaded = file.file_id
-    text = file.getvalue()[: MAX_BYTES + 1].decode("utf-8-sig", errors="replace")
-    if not desk.apply(text):
-        desk.generation += 1  # so that the editor shows what was opened
-    st.rerun()

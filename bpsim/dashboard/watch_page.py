@@ -59,10 +59,10 @@ def show(desk: Desk) -> None:
     for chart in charts(view):
         _chart(chart)
     _ledger(view)
-    _take_away(desk, view)
     view = judge(view)
     _say(verdict, view)
     bet.reveal(revealed, desk, view)
+    _take_away(desk, view)
 
 
 def _say(place: Any, view: View) -> None:
@@ -138,8 +138,15 @@ def _take_away(desk: Desk, view: View) -> None:
         st.download_button(
             "Series (CSV)", pd.DataFrame(view.series).to_csv(index=False), f"{name}.csv", "text/csv", on_click="ignore"
         )
+        st.download_button("Report (HTML)", lambda: _report(view), f"{name}.html", "text/html", on_click="ignore")
         st.download_button("The wave (PNG)", lambda: _png(view), f"{name}_wave.png", "image/png", on_click="ignore")
     _link(view)
+
+
+def _report(view: View) -> str:
+    from bpsim.report import page
+
+    return page(view.document, {view.order.variant: result_of(view.order).result})
 
 
 def _png(view: View) -> bytes:

@@ -1,0 +1,36 @@
+"""The scenario file itself: typed or opened, checked, with every problem under its line."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from bpsim.dashboard.desk import Desk
+from bpsim.document import MAX_BYTES
+
+LETTERS = "<style>[data-testid=stTextArea] textarea { font-family: monospace; white-space: pre; overflow-x: auto; }</style>"
+
+
+def show(desk: Desk) -> None:
+    """Draw the page."""
+    st.html(LETTERS)
+    with st.form("editor", border=False, enter_to_submit=False):
+        text = st.text_area("YAML", desk.draft, height=460, key=f"draft-{desk.generation}", label_visibility="collapsed")
+        if st.form_submit_button("Check and apply", type="primary") and desk.apply(text or ""):
+            st.toast("Applied: see Watch.")
+            st.rerun()
+    for complaint in desk.complaints:
+        st.code(complaint, language=None, wrap_lines=True)
+    if desk.complaints:
+        st.caption(f"{len(desk.complaints)} to mend; nothing was applied, and nothing you typed is lost.")
+    _upload(desk)
+
+
+def _upload(desk: Desk) -> None:
+    file = st.file_uploader("Or open a scenario file", ["yaml", "yml"], max_upload_size=1, key=f"upload-{desk.generation}")
+    if file is None or st.session_state.get("uploaded") == file.file_id:
+        return
+    st.session_state.uploaded = file.file_id
+    text = file.getvalue()[: MAX_BYTES + 1].decode("utf-8-sig", errors="replace")
+    if not desk.apply(text):
+        desk.generation += 1  # so that the editor shows what was opened
+    st.rerun()
