@@ -189,6 +189,9 @@ def test_a_wrong_value_gets_flinks_error(key: str, text: str, version: str, said
         ({"execution.checkpointing.interval": "1 s", "execution.checkpointing.unaligned": "true",
           "execution.checkpointing.max-concurrent-checkpoints": "2"},
          "maxConcurrentCheckpoints can't be > 1 if UnalignedCheckpoints enabled"),
+        ({"taskmanager.network.memory.read-buffer.required-per-gate.max": "0"}, "At least one buffer is required"),
+        ({"taskmanager.numberOfTaskSlots": "0"}, "must be at least 1"),
+        ({"parallelism.default": "-1"}, "must be at least 1"),
         ({"restart-strategy": "sometimes"}, "Unknown restart strategy sometimes."),
     ],
 )  # fmt: skip

@@ -122,7 +122,7 @@ class _Resolution:
             "floating_buffers_per_gate": read(f"{NETWORK}.floating-buffers-per-gate"),
             "max_buffers_per_channel": read(f"{NETWORK}.max-buffers-per-channel"),
             "max_overdraft_buffers_per_gate": read(f"{NETWORK}.max-overdraft-buffers-per-gate"),
-            "required_buffers_per_gate": read(f"{NETWORK}.read-buffer.required-per-gate.max") or LARGEST_INT,
+            "required_buffers_per_gate": read(REQUIRED) or LARGEST_INT,
             "buffers_request_timeout": read(f"{NETWORK}.buffers-request-timeout"),
             "buffer_timeout": self._buffer_timeout(),
             "debloating": self._debloating(segment),
@@ -134,6 +134,9 @@ class _Resolution:
             "parallelism": read("parallelism.default"),
             "task_slots": read("taskmanager.numberOfTaskSlots"),
         }
+        for key, (least, text) in LEAST.items():
+            if (value := read(key)) is not None and value < least:
+                read.refuse(key, text)
         memory = self._memory()
         if read.faults or memory is None:
             raise BadConf(read.faults)
@@ -204,6 +207,20 @@ class _Resolution:
         for name, wrong in _impossible_checkpoints(found):
             read.refuse(f"{CHECKPOINTING}.{name}", wrong)
         return found
+
+
+REQUIRED = f"{NETWORK}.read-buffer.required-per-gate.max"
+LEAST: dict[str, tuple[int, str]] = {
+    "parallelism.default": (1, "must be at least 1"),
+    "taskmanager.numberOfTaskSlots": (1, "must be at least 1"),
+    "source.reader.element.queue.capacity": (1, "must be at least 1"),
+    REQUIRED: (1, f"At least one buffer is required for each gate, please increase the value of {REQUIRED}."),
+    f"{NETWORK}.buffers-per-channel": (0, "must be at least 0"),
+    f"{NETWORK}.floating-buffers-per-gate": (0, "must be at least 0"),
+    f"{NETWORK}.max-buffers-per-channel": (1, "must be at least 1"),
+    f"{NETWORK}.max-overdraft-buffers-per-gate": (0, "must be at least 0"),
+}
+"""The smallest value that makes sense, and what is said of smaller ones."""
 
 
 def has_memory_size(version: Version, options: Mapping[str, str]) -> bool:
