@@ -194,6 +194,14 @@ def test_an_exactly_once_sink_writes_nothing_twice_and_everything_later(more: di
         ({"operators": [{"name": "a"}, {"name": "b", "chained": False}]}, "only exchange: forward"),
         ({"operators": [{"name": "a"}, {"name": "b"}], "exactly_once_sink": True}, "nothing would ever become visible"),
         ({"operators": [{"name": "a"}, {"name": "b", "exchange": "hash"}]}, "records have no key"),
+        (
+            {
+                "operators": [{"name": "a"}, {"name": "b"}],
+                "options": CHECKPOINTS | {"execution.checkpointing.max-concurrent-checkpoints": "2"},
+            },
+            "one checkpoint at a time",
+        ),
+        ({"operators": [{"name": "a"}, {"name": "b"}], "autoscaler": {}}, "autoscaler"),
     ],
 )
 def test_a_job_that_cannot_be_is_refused(flink: dict[str, Any], said: str) -> None:

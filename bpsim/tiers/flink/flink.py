@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
@@ -51,6 +51,10 @@ class FlinkSpec(Spec):
     """Flink, as one operator of `parallelism` subtasks behind bounded buffers (a finished record waits for room), or, with
     `operators`, as a job with Flink's own network stack and checkpoints under a configuration of its own."""
 
+    not_yet: ClassVar[dict[str, str]] = {
+        "autoscaler": "a job keeps its parallelism while it runs; compare variants that differ in it",
+        "async_sink": "sinks block: a writer after the job batches its rows and retries, as the JDBC sink does",
+    }
     version: str = Field(
         default="2.3", description="Flink's, 1.14 to 2.3: options, defaults and rules are those of that version"
     )
@@ -104,9 +108,13 @@ class FlinkSpec(Spec):
             raise Misfits([(("operators",), f"{wide:,} channels between subtasks are more than {MOST_CHANNELS:,}")])
         try:
             shares(self.operators, self.resolved)
-            if self.exactly_once_sink and self.resolved.checkpointing is None:
+            checkpointing = self.resolved.checkpointing
+            if self.exactly_once_sink and checkpointing is None:
                 why = "nothing would ever become visible without execution.checkpointing.interval"
                 raise Misfits([(("exactly_once_sink",), why)])
+            if checkpointing is not None and checkpointing.max_concurrent > 1:
+                why = "one checkpoint at a time is modelled; leave it at 1"
+                raise Misfits([(("options", "execution.checkpointing.max-concurrent-checkpoints"), why)])
         except BadConf as error:
             raise Misfits([(("options", fault.key), in_words(fault, self.options)) for fault in error.faults]) from None
         except FlinkError as error:

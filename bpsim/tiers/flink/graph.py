@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -16,6 +16,10 @@ class OperatorSpec(Spec):
     """One operator. The first is the source; with `exchange: forward` and the parallelism of the one before, it is chained
     to that one: they share a task, and there are no buffers between them."""
 
+    not_yet: ClassVar[dict[str, str]] = {
+        "inputs": "a job is one chain of operators: each reads from the one before it",
+        "async_capacity": "for async I/O give the operator capacity times its parallelism, and its latency as service",
+    }
     name: str = Field(min_length=1, max_length=80)
     parallelism: int = Field(default=1, ge=1, le=32_768)
     service: Distribution = Field(default=Constant(value=0.0), description="time a subtask needs for one record")
