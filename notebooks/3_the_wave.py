@@ -14,7 +14,7 @@
 
 # %%
 from bpsim import ledger, summary
-from bpsim.explain import explain
+from bpsim.explanation import explain
 from bpsim.workshop import Lesson
 
 lesson = Lesson("3_the_wave")

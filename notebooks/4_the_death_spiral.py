@@ -14,7 +14,7 @@
 
 # %%
 from bpsim import summary
-from bpsim.explain import explain
+from bpsim.explanation import explain
 from bpsim.workshop import Lesson
 
 lesson = Lesson("4_the_death_spiral")

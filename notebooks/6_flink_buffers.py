@@ -16,7 +16,7 @@
 
 # %%
 from bpsim import summary
-from bpsim.explain import explain
+from bpsim.explanation import explain
 from bpsim.shipped import folder
 from bpsim.tiers.flink.conf_file import parse_conf
 from bpsim.workshop import Lesson

@@ -14,7 +14,7 @@ from bpsim.runs import Place, Progress, here, untold
 from bpsim.scenario import Scenario
 from bpsim.scenario_file import ScenarioFile, load
 from bpsim.spec import merged
-from bpsim.trials import Trial, trials
+from bpsim.trials import Trial, try_claims
 from bpsim.workshop.material import HERE, challenges
 
 ENOUGH = 0.95
@@ -81,7 +81,7 @@ def check(
     forbidden = tuple(_forbidden(challenge, mine))
     if forbidden:
         return Attempt(forbidden, ())
-    return Attempt((), trials(replace(mine, expect=challenge.file.expect), seeds, place, on_progress))
+    return Attempt((), try_claims(replace(mine, expect=challenge.file.expect), seeds, place, on_progress))
 
 
 def _forbidden(challenge: Challenge, mine: ScenarioFile) -> Iterator[str]:
