@@ -149,14 +149,18 @@ def report(
 
 
 @app.command()
-def validate(scenario: Scenario, set_: Sets = []) -> None:  # noqa: B006
+def validate(
+    scenario: Scenario,
+    set_: Sets = [],  # noqa: B006
+    as_json: Annotated[bool, typer.Option("--json", help="Print the predictions as JSON and nothing else.")] = False,
+) -> None:
     """Check a scenario and predict each tier's load.
 
     Nothing is run.
     """
     from bpsim.cli.looking import validate_command
 
-    validate_command(scenario, tuple(set_))
+    validate_command(scenario, tuple(set_), as_json)
 
 
 @app.command(name="flink-memory")

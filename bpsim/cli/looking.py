@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from bpsim import shipped
 from bpsim.cli.app import Exit, fail, say
+from bpsim.folder import SCHEMA_VERSION
 from bpsim.scenario_file import ScenarioFile, json_schema, load
 
 SCHEMA_FILE = "bpsim.schema.json"
@@ -36,11 +37,16 @@ def load_or_fail(path: Path, sets: tuple[str, ...]) -> ScenarioFile:
         fail(str(error), Exit.INVALID_SCENARIO)
 
 
-def validate_command(path: Path, sets: tuple[str, ...]) -> None:
+def validate_command(path: Path, sets: tuple[str, ...], as_json: bool) -> None:
     """Say `valid`, and what each tier is in for."""
-    from bpsim.cli.prediction import prediction_lines
+    from bpsim.cli.prediction import prediction_document, prediction_lines
 
     file = load_or_fail(path, sets)
+    if as_json:
+        predictions = prediction_document(file.variants)
+        document = {"schema_version": SCHEMA_VERSION, "question": file.question, "remarks": list(file.remarks)}
+        say(json.dumps(document | {"variants": predictions}, indent=1, allow_nan=False))
+        return
     say(f"valid: {file.question}")
     for remark in file.remarks:
         say(f"note: {remark}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 from math import isinf
+from typing import Any
 
 from bpsim.scenario import Scenario
 from bpsim.units import format_rate, format_seconds
@@ -23,6 +24,16 @@ def prediction_lines(variants: dict[str, Scenario]) -> Iterator[str]:
         yield ""
         yield f"{', '.join(names)}: predicted utilisation (load / capacity), retries apart"
         yield from lines
+
+
+def prediction_document(variants: dict[str, Scenario]) -> dict[str, list[dict[str, Any]]]:
+    """By variant, a row for each tier and stretch of time; a utilisation without a limit is null."""
+    return {
+        name: [
+            vars(load) | {"utilisation": None if isinf(load.utilisation) else load.utilisation} for load in predicted(scenario)
+        ]
+        for name, scenario in variants.items()
+    }
 
 
 def _lines(scenario: Scenario) -> Iterator[str]:
