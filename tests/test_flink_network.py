@@ -184,3 +184,10 @@ def test_credit_is_what_the_receiver_has_free() -> None:
         waiting = len(gate.received)
         assert waiting + channel.credit + gate.floating == 10, "every buffer of the gate is received, credited or spare"
     assert taken == list(range(len(taken)))
+
+
+@pytest.mark.parametrize(("speeds", "done"), [([(0.6, 0.5)], 1.4), ([(0.6, 0.0), (2.0, 1.0)], 2.4), ([(0.6, 2.0)], 0.8)])
+def test_what_is_left_of_a_record_goes_on_at_the_new_speed(speeds: list[tuple[float, float]], done: float) -> None:
+    at_once = {"execution.buffer-timeout.interval": "0 ms"}
+    result = alone(line({"name": "sink", "service": 1.0}), at_once, 0.1, 5.0, speeds=speeds)
+    np.testing.assert_allclose(result.records["done_s"][0], done, atol=1e-9)
