@@ -13,8 +13,7 @@
 # full buffer to the next, and it stops at the first tier that does not wait.
 
 # %%
-from bpsim import ledger, summary
-from bpsim.explanation import explain
+from bpsim import explain, ledger, summary
 from bpsim.workshop import Lesson
 
 lesson = Lesson("3_the_wave")

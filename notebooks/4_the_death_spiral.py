@@ -13,8 +13,7 @@
 # same load, and a trigger that is long over can leave it in the bad one.
 
 # %%
-from bpsim import summary
-from bpsim.explanation import explain
+from bpsim import explain, summary
 from bpsim.workshop import Lesson
 
 lesson = Lesson("4_the_death_spiral")

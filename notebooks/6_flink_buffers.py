@@ -15,8 +15,7 @@
 # behind it has to wait for, barriers included.
 
 # %%
-from bpsim import summary
-from bpsim.explanation import explain
+from bpsim import explain, summary
 from bpsim.shipped import folder
 from bpsim.tiers.flink.conf_file import parse_conf
 from bpsim.workshop import Lesson
