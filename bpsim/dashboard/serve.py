@@ -24,7 +24,7 @@ def command(port: int, address: str, browser: bool) -> list[str]:
         "server.port": str(port), "server.address": address, "server.headless": "false" if browser else "true",
     }  # fmt: skip
     options = [f"--{name}={value}" for name, value in settings.items()]
-    return [sys.executable, "-m", "streamlit", "run", str(APP), *options]
+    return [sys.executable, "-m", "bpsim.dashboard", "run", str(APP), *options]
 
 
 def serve(port: int, address: str, browser: bool) -> int:
