@@ -41,7 +41,7 @@ CONTROLS = {
     "slow_sql": ("faults.0.factor=20", "statement_timeout.insert_errors == 0"),
     "lag_admission": ("client.arrivals.rate=8/s", "kafka.evicted == 0"),
     "retention_loss": ("faults.0.factor=1.1", "latest.evicted + latest.skipped == 0"),
-    "lag_recovery": ("faults.0.lasts=100 ms", "one.catch_up_s < 5"),
+    "lag_recovery": ("faults.0.lasts=100 ms", "one.lag_max_s < 10"),
     "hot_partition": ("variants.hot.client.keys.hot_share=0.01", "hot.lag_max_s < 20"),
     "forgotten_poll": ("client.arrivals.rate=1/s", "forgets.success_share == 1"),
     "broker_hold": ("faults.0.factor=1.1", "pulsar.success_share > 0.999"),
