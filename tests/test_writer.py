@@ -184,3 +184,12 @@ def test_a_slow_database_is_latency_long_before_it_is_an_error() -> None:
 def test_combinations_that_would_do_nothing_are_refused(writer: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValidationError, match=complaint):
         written(1.0, 1.0, **writer)
+
+
+def test_dropped_rows_are_done_with_and_not_read_again_after_a_commit() -> None:
+    crash = {"kind": "crash", "target": "consumer", "at": 10.0, "lasts": 1.0}
+    result = written(METRONOME, 15.0, [LOCK, crash], connections=1, statement_timeout=0.1,
+                     retry={"max_attempts": 1, "exhausted": "drop"})  # fmt: skip
+    summary = metrics.summary(result)
+    assert summary["dropped"] == len(marks(result, "dropped")) > 15
+    assert summary["redelivered"] == 0
