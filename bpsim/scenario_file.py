@@ -42,7 +42,10 @@ class Written:
 
     tree: dict[str, Any]
     file: str = ""
-    """Beside which the configuration files lie that it names."""
+    folder: Path | None = None
+    """Where the configuration files lie that it names; None when it may name none."""
+    confined: bool = False
+    """Whether they must lie in there."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ def _read(document: Document, sets: Sequence[str], only: str | None = None) -> S
         if only in variants and name != only:
             continue
         tree = _set_again(merged(deepcopy(base_tree), change), document)
-        written[name] = Written(deepcopy(tree), document.file)
+        written[name] = Written(deepcopy(tree), document.file, document.folder, document.confined)
         built[name] = base if name == "base" else validate(tree, document, ("variants", name), problems)
     claims = _claims(document, tuple(variants), problems)
     if problems:

@@ -97,6 +97,7 @@ def changed(
         own = [text.removeprefix(f"variants.{name}.") for text in assignments]
         mine = [text for text in own if not text.startswith("variants.")]
         document = Document(written.file, deepcopy(written.tree), values={(): (0, 0)})
+        document.folder, document.confined = written.folder, written.confined
         wrong: list[Problem] = []
         for text in mine:
             try:
