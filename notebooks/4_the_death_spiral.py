@@ -28,13 +28,13 @@ lesson = Lesson("4_the_death_spiral")
 # - `backoff` tries four times in all, with pauses that double (100 ms, 200 ms, 400 ms), spread at random.
 
 # %%
-file = lesson.load("death_spiral", ["duration=3 min"])
+file = lesson.load("death_spiral", ["duration=4 min"])
 KINDS = ["no_retry", "naive", "backoff"]
 
 # %% [markdown]
 # ## Predict
 #
-# The trouble is over at 90 s. For each kind: how many of 100 requests a second succeed **after** that, on average until 3 min?
+# The trouble is over at 90 s. For each kind: how many of 100 requests a second succeed **after** that, on average until 4 min?
 
 # %%
 lesson.predict("no_retry", "Requests a second that succeed after the trouble, no retries?", None)
@@ -97,7 +97,7 @@ print({name: round(found[name]["after_amplification"], 2) for name in ("naive", 
 
 # %%
 lesson.predict("mild", "Requests a second that succeed afterwards when it is only 1.2 times slower?", None)
-mild = lesson.run(lesson.load("death_spiral", ["duration=3 min", "faults.0.factor=1.2"]), only=["naive"])
+mild = lesson.run(lesson.load("death_spiral", ["duration=4 min", "faults.0.factor=1.2"]), only=["naive"])
 lesson.reveal("mild", summary(mild["naive"])["after_goodput_per_s"])
 
 # %% [markdown]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bpsim.metrics import METRICS
 from bpsim.metrics.summary import PHASES
@@ -21,7 +23,7 @@ from tests.examples import INLINE, blocks, run_page
 ROOT = Path(__file__).parents[1]
 GENERATED_ELSEWHERE = {"validation.md", "performance.md"}
 WRITTEN = [path for path in sorted((ROOT / "docs").rglob("*.md")) if path.name not in GENERATED_ELSEWHERE]
-PAGES = [ROOT / "README.md", *WRITTEN]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *WRITTEN]
 EXAMPLES = {"sh", "python", "yaml"}
 WITH_EXAMPLES = [page for page in PAGES if EXAMPLES & {block.kind for block in blocks(page.read_text("utf-8"))}]
 
@@ -49,10 +51,11 @@ def test_a_number_that_is_wrong_is_found(folder: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_commands_in_prose_exist(page: Path) -> None:
-    known = command_names()
+    known = command_names() | {name.split()[0] for name in command_names()}
     for match in INLINE.finditer(page.read_text("utf-8")):
         words = match[1].split()
-        assert " ".join(words) in known or words[0] in known, match[0]
+        assert words[0] in known, match[0]
+        assert words[0] != "workshop" or len(words) == 1 or " ".join(words) in known, match[0]
 
 
 def test_every_file_that_is_named_exists() -> None:
@@ -114,3 +117,14 @@ def test_every_name_in_the_glossary_exists() -> None:
         assert set(names) <= known, f"{term}: {set(names) - known}"
         for key in re.findall(r"`((?:taskmanager|execution)\.[^`]+)`", real):
             assert not list(remarks((1, 20), {key: "1"})), f"{term}: {key}"
+
+
+def test_what_is_said_to_the_outside_agrees_with_the_package() -> None:
+    about = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert (citation["version"], citation["license"], citation["cff-version"]) == (about["version"], about["license"], "1.2.0")
+    for template in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"):
+        form = yaml.safe_load(template.read_text("utf-8"))
+        assert form == {"blank_issues_enabled": False} or {"name", "description", "body"} <= form.keys()
+    for hook in yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"][0]["hooks"]:
+        assert hook["language"] == "system", "the tools are those of the environment"

@@ -10,6 +10,7 @@ import pytest
 
 from bpsim.workshop import Lesson, NotPredicted
 from bpsim.workshop.lesson import SMALLER
+from handbook.answers import PAGE, rows
 from handbook.notebooks import made, sources
 from tests.files import TINY
 
@@ -64,6 +65,7 @@ def test_a_lesson_runs(source: Path, tmp_path: Path) -> None:
     kept = json.loads((tmp_path / "my_predictions.json").read_text("utf-8"))[source.stem]
     assert all("truth" in one for one in kept.values()), "predicted, and never revealed"
     assert printed.count("it was ") == len(kept)
+    assert set(rows(kept)) <= set(PAGE.read_text("utf-8").splitlines()), "renew it: python -m handbook answers"
 
 
 def test_nothing_runs_and_nothing_is_revealed_before_a_prediction(tmp_path: Path) -> None:

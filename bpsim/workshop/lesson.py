@@ -43,10 +43,10 @@ class Lesson:
         kept = self._kept()
         before = kept.get(key, {})
         if "truth" in before and before["guess"] != guess:
-            print(f"You have seen the answer already; your prediction stays {_words(before['guess'])}.")
+            print(f"You have seen the answer already; your prediction stays {in_words(before['guess'])}.")
             return
         self._keep(kept | {key: {**before, "question": question, "guess": guess}})
-        print(f"{question} Your prediction: {_words(guess)}.")
+        print(f"{question} Your prediction: {in_words(guess)}.")
 
     def run(self, file: ScenarioFile, seed: int = 1, only: Sequence[str] = ()) -> dict[str, Result]:
         """Every variant (or those in `only`) with the same random numbers. Raises `NotPredicted` before any prediction."""
@@ -65,7 +65,7 @@ class Lesson:
         kept = self._kept()
         guess = kept[key]["guess"]
         self._keep(kept | {key: {**kept[key], "truth": truth}})
-        print(f"{self._asked[key]}\n  you said {_words(guess)}, it was {_words(truth)}{_gap(guess, truth)}")
+        print(f"{self._asked[key]}\n  you said {in_words(guess)}, it was {in_words(truth)}{_gap(guess, truth)}")
 
     def _kept(self) -> dict[str, Any]:
         return dict(self._all().get(self.name, {}))
@@ -78,7 +78,8 @@ class Lesson:
         return dict(json.loads(self.store.read_text(encoding="utf-8"))) if self.store.exists() else {}
 
 
-def _words(value: Any) -> str:
+def in_words(value: Any) -> str:
+    """A guess or a result, for people."""
     if value is None:
         return "nothing"
     if isinstance(value, float):
