@@ -69,6 +69,7 @@ class Scenario(Spec):
             *self._faults_that_cannot_be(),
             *self._buffers_too_small(),
             *self._times_at_odds(),
+            *self._fetches_of_several_brokers(),
             *self._options_that_would_do_nothing(),
             *self._flink_jobs_that_cannot_be(),
             *self._loops_without_time(),
@@ -131,6 +132,13 @@ class Scenario(Spec):
         if operators and self.consumer is not None and self.consumer.heap is not None:
             what = "a Flink job holds records in network buffers, which are bounded; it cannot run out of heap by them"
             yield ("consumer", "heap"), what
+
+    def _fetches_of_several_brokers(self) -> Iterator[Misfit]:
+        if self.broker is None or self.consumer is None or self.broker.brokers == 1:
+            return
+        if (self.consumer.fetch_min or 0) > self.client.record_size:
+            what = f"each of {self.broker.brokers} brokers would let its own fetch wait, which is not modelled; have one broker"
+            yield ("consumer", "fetch_min"), what
 
     def _options_that_would_do_nothing(self) -> Iterator[Misfit]:
         client, api = self.client, self.api

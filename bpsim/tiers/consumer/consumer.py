@@ -9,6 +9,7 @@ from bpsim.kernel.buffer import Buffer, Range
 from bpsim.kernel.clock import Alarm, Clock
 from bpsim.streams import Draws, Streams, to_grid
 from bpsim.tiers.broker import Broker
+from bpsim.tiers.consumer.fetch import FetchLimits
 from bpsim.tiers.consumer.member import Member
 from bpsim.tiers.consumer.spec import ConsumerSpec
 
@@ -48,11 +49,11 @@ class Consumer:
         """During an eager rebalance, those it waits for."""
         self._patience = Alarm(clock, self._go_without)
         broker.log.reset_to_end = spec.offset_reset == "latest"
-        most = max(1, spec.partition_bytes // record_bytes)
+        limits = FetchLimits.of(spec, record_bytes, broker.spec.brokers)
         self.members: list[Member] = []
         for number in range(spec.members):
             draws = Draws(streams.rng(f"consumer.fetch.{number}" if number else "consumer.fetch"), spec.fetch_latency.sample)
-            self.members.append(Member(clock, spec, number, self, broker.log, outbox, draws, most, work, row))
+            self.members.append(Member(clock, spec, number, self, broker.log, outbox, draws, limits, work, row))
         self._owner: list[Member | None] = [None] * broker.spec.partitions
         self._share_out(self.members)
         broker.log.on_item = self._note_item

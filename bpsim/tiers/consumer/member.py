@@ -13,6 +13,7 @@ from bpsim.kernel.servers import TimedServers
 from bpsim.kernel.stage import Stage
 from bpsim.streams import Draws, to_grid
 from bpsim.tiers.broker.store import Store
+from bpsim.tiers.consumer.fetch import FetchLimits
 from bpsim.tiers.consumer.spec import ConsumerSpec
 
 Poll = tuple[int, float, list[Range]]
@@ -50,7 +51,7 @@ class Member:
         store: Store,
         outbox: Buffer,
         latency: Draws,
-        most_of_a_partition: int,
+        limits: FetchLimits,
         work: Callable[[int], float],
         row: Callable[[tuple[float, ...]], None],
     ) -> None:
@@ -65,8 +66,11 @@ class Member:
         self._store = store
         self._outbox = outbox
         self._latency = latency
-        self._most_of_a_partition = most_of_a_partition
+        self._limits = limits
         self._fetching = TimedServers(clock, self._fetched)
+        self._waits = limits.may_wait
+        self._sent_at = 0.0
+        self._wait = Alarm(clock, self.poll)
         self._polls = 0
         self._polled_at = 0.0
         self._interval = to_grid(spec.max_poll_interval) if spec.max_poll_interval is not None else None
@@ -87,12 +91,14 @@ class Member:
         """Fetch if the loop is free, there is something to read and, with `pause`, room for it."""
         if not self.free or not self._group.polling or not self.unread:
             return
-        count = self._spec.max_poll_records
+        count = self._limits.most
         if self._spec.when_full == "pause":
             count = min(count, self._outbox.room)
             self._group.note_pause(self.number, count <= 0)
             self._outbox.wanted |= count <= 0
-        if count <= 0 or self._fetching.speed == 0 or not (ranges := self._read(count)):
+        if count <= 0 or self._fetching.speed == 0 or (self._waits and self._is_waiting()):
+            return
+        if not (ranges := self._read(count)):
             return
         self.free = False
         now = self._polled_at = self._clock._now
@@ -102,6 +108,16 @@ class Member:
         self._polls += 1
         self._fetching.begin(now, latency, (self._polls, now, ranges))
 
+    def _is_waiting(self) -> bool:
+        """Whether the fetch stays at the broker, which finds too little for an answer."""
+        logs, now = self._store.partitions, self._clock._now
+        if sum(logs[number].unread for number in self.unread) >= self._limits.least:
+            return False
+        ends = self._limits.wait_ends(self._sent_at, now)
+        if ends > now:
+            self._wait.set(ends)
+        return ends > now
+
     def _read(self, count: int) -> list[Range]:
         """Up to `count` records, from one partition after the other, so many of each at most."""
         found: list[Range] = []
@@ -110,7 +126,7 @@ class Member:
             turns -= 1
             partition = next(iter(self.unread))
             del self.unread[partition]
-            ranges = self._store.read(partition, min(count, self._most_of_a_partition))
+            ranges = self._store.read(partition, min(count, self._limits.most_of_a_partition))
             count -= sum(end - first for first, end, _ in ranges)
             if self._store.partitions[partition].unread:
                 self.unread[partition] = None
@@ -164,6 +180,7 @@ class Member:
     def _done(self) -> None:
         if not self.free:
             self.free = True
+            self._sent_at = self._clock._now
             self._group.came_back(self)
             self.poll()
 
@@ -178,6 +195,7 @@ class Member:
         if self._loop is not None:
             self._loop.abandon(now)
         self.free = True
+        self._sent_at = now
 
     def set_speed(self, now: float, speed: float) -> None:
         """Fetch and handle records at another speed."""

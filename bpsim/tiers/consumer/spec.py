@@ -10,7 +10,7 @@ from bpsim.distributions import Constant, Distribution
 from bpsim.kafka.consumer_options import TABLES
 from bpsim.kafka.option import Table
 from bpsim.kafka.spec import KafkaSpec
-from bpsim.units import Bytes, PositiveSeconds
+from bpsim.units import Bytes, PositiveSeconds, Seconds
 
 
 class ConsumerSpec(KafkaSpec):
@@ -23,6 +23,11 @@ class ConsumerSpec(KafkaSpec):
     )
     max_poll_records: int = Field(default=500, ge=1, le=2**31 - 1, description="records that one poll returns at most")
     partition_bytes: Bytes = Field(default=2**20, description="of one partition that one poll returns at most")
+    fetch_min: Bytes | None = Field(
+        default=1, description="a fetch waits at the broker until it finds so much; none: it never waits (fetch.min.bytes)"
+    )
+    fetch_wait: Seconds = Field(default=0.5, description="a fetch that finds less is answered after so long")
+    fetch_max: Bytes | None = Field(default=50 * 2**20, description="the most that one broker answers to one fetch")
     fetch_latency: Distribution = Field(default=Constant(value=0.001), description="time of one poll that finds records")
     service: Distribution = Field(default=Constant(value=0.0), description="time the loop spends on each record")
     when_full: Literal["pause", "block"] = Field(
