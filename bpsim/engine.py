@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from bpsim.distributions import Distribution
 from bpsim.faults import Conditions, Fault
 from bpsim.kernel.buffer import Buffer, Sink
 from bpsim.kernel.clock import Clock
@@ -26,8 +27,7 @@ from bpsim.tiers.broker import Broker
 from bpsim.tiers.client import NEW_REQUEST, Client
 from bpsim.tiers.consumer import Consumer
 from bpsim.tiers.flink import Flink, FlinkJob, FlinkSpec
-from bpsim.tiers.flink.graph import Task
-from bpsim.tiers.flink.jobgraph import Surroundings, Work, works
+from bpsim.tiers.flink.jobgraph import Surroundings
 from bpsim.tiers.flink.keygroups import key_router
 from bpsim.tiers.front import Front
 from bpsim.tiers.job import Job
@@ -106,13 +106,12 @@ class Simulation:
             return Flink(clock, spec, size, outbox, self._demand("flink.service", spec.service), row)
         assert scenario.consumer is not None
         rows, exactly_once = self.hops.rows["flink"], spec.exactly_once_sink
-        around = Surroundings(self.streams, size, self._task_work, outbox, rows, self._router(), exactly_once)
+        around = Surroundings(self.streams, size, self._in_flink, outbox, rows, self._router(), exactly_once)
         batch = scenario.consumer.max_poll_records
         return FlinkJob(clock, spec, self.streams, batch, around, row, self._marker("flink"))
 
-    def _task_work(self, task: Task) -> Work:
-        laws = [(operator.name, operator.service) for operator in task]
-        return works([to_grid(law.mean) if law.scv == 0 else self._demand(f"flink.{name}", law) for name, law in laws])
+    def _in_flink(self, name: str, law: Distribution) -> Callable[[int], float] | float:
+        return to_grid(law.mean) if law.scv == 0 else self._demand(f"flink.{name}", law)
 
     def _router(self) -> Callable[[list[int], int], list[int]]:
         """Where the keys of records live: their requests', so that every attempt of one goes the same way."""

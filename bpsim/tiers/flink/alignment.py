@@ -21,6 +21,8 @@ class Ack:
     """The last one was."""
     persisted: InFlight | None = None
     """In-flight data that is part of the checkpoint (unaligned)."""
+    state: InFlight | None = None
+    """Records that the operator had in hand at the barrier."""
 
 
 class Alignment:
@@ -32,6 +34,7 @@ class Alignment:
         gate: InputGate,
         outputs: Sequence[ResultPartition],
         unread: Callable[[], InFlight],
+        state: Callable[[], InFlight],
         is_current: Callable[[int], bool],
         acknowledge: Callable[[int, Ack], None],
     ) -> None:
@@ -39,6 +42,9 @@ class Alignment:
         self._gate = gate
         self._outputs = outputs
         self._unread = unread
+        self._state_now = state
+        self._state: InFlight | None = None
+        """The operator's, once a barrier has overtaken data."""
         self._is_current = is_current
         self._acknowledge = acknowledge
         self._done = 0
@@ -53,7 +59,7 @@ class Alignment:
             self._checkpoint = checkpoint
             self._began = self._clock._now
             self._seen = []
-            self._persisted = None
+            self._persisted = self._state = None
 
     def on_barrier(self, channel: InputChannel, barrier: Barrier) -> None:
         """One that has queued behind the data."""
@@ -107,7 +113,7 @@ class Alignment:
     def _overtake(self, channels: Sequence[InputChannel]) -> None:
         """The barriers of these channels have overtaken their data."""
         if self._persisted is None:
-            self._persisted = self._unread()
+            self._persisted, self._state = self._unread(), self._state_now()
             for part in self._gate.received:
                 self._persisted.add(part)
             for output in self._outputs:
@@ -123,10 +129,11 @@ class Alignment:
 
     def _finish(self) -> None:
         self._done = self._checkpoint
-        self._acknowledge(self._checkpoint, Ack(self._began, self._clock._now, self._persisted))
+        state = self._state_now() if self._persisted is None else self._state
+        self._acknowledge(self._checkpoint, Ack(self._began, self._clock._now, self._persisted, state))
 
     def clear(self) -> None:
         """The job died."""
         self._checkpoint = self._done = 0
         self._seen = []
-        self._persisted = None
+        self._persisted = self._state = None

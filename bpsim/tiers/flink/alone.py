@@ -5,9 +5,11 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from bpsim.distributions import Distribution
 from bpsim.kernel.buffer import Sink
 from bpsim.kernel.clock import Clock, SmallLane
 from bpsim.keys import Keys
@@ -15,8 +17,8 @@ from bpsim.result import Table
 from bpsim.streams import Draws, Streams, to_grid
 from bpsim.tiers.flink.checkpoints import Coordinator, Snapshots
 from bpsim.tiers.flink.conf import FlinkConf
-from bpsim.tiers.flink.graph import OperatorSpec, Task, state_bytes
-from bpsim.tiers.flink.jobgraph import JobGraph, Surroundings, Work, works
+from bpsim.tiers.flink.graph import OperatorSpec, state_bytes
+from bpsim.tiers.flink.jobgraph import JobGraph, Surroundings, Work
 from bpsim.tiers.flink.keygroups import key_router
 from bpsim.tiers.flink.source import GeneratorSource
 from bpsim.tiers.flink.subtask import Output, Subtask
@@ -45,7 +47,8 @@ def run_alone(
     seed: int = 1,
 ) -> AloneResult:
     """Run a job of `operators`, the first of which makes `rate` records a second in all, for `duration` seconds. From each
-    time of `speeds` on the last operator works at that speed (1 is normal). A failing checkpoint fails nothing here."""
+    time of `speeds` on the last operator works at that speed (1 is normal). A failing checkpoint or request
+    fails nothing here."""
     clock = Clock()
     lane = clock.lane = SmallLane(clock)
     streams, sink, rows = Streams(seed), Sink(), array("d")
@@ -54,10 +57,9 @@ def run_alone(
     def source(number: int, output: Output, work: Work, entered: array[float]) -> Subtask:
         return GeneratorSource(clock, output, rate / parallelism, number, parallelism, entered)
 
-    def work(task: Task) -> Work:
-        return works([_law(streams, operator) for operator in task])
-
-    around = Surroundings(streams, record_bytes, work, sink, rows.frombytes, key_router(streams, keys or Keys(distinct=1)))
+    around = Surroundings(
+        streams, record_bytes, partial(_law, streams), sink, rows.frombytes, key_router(streams, keys or Keys(distinct=1))
+    )
     graph = JobGraph(clock, operators, conf, around, source)
     gauges = Gauges(clock, graph)
     coordinator = None
@@ -75,7 +77,5 @@ def run_alone(
     return AloneResult(records, gauges.table(), checkpoint_table(coordinator.all if coordinator else []), lane.events)
 
 
-def _law(streams: Streams, operator: OperatorSpec) -> Callable[[int], float] | float:
-    if operator.service.scv == 0:
-        return to_grid(operator.service.mean)
-    return Draws(streams.rng(f"flink.{operator.name}.service"), operator.service.sample).__getitem__
+def _law(streams: Streams, name: str, law: Distribution) -> Callable[[int], float] | float:
+    return to_grid(law.mean) if law.scv == 0 else Draws(streams.rng(f"flink.{name}.service"), law.sample).__getitem__

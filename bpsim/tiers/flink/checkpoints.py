@@ -11,6 +11,7 @@ from bpsim.kernel.clock import Clock
 from bpsim.result import Ended
 from bpsim.streams import Streams, to_grid
 from bpsim.tiers.flink.alignment import Ack, Alignment
+from bpsim.tiers.flink.async_io import AsyncWait
 from bpsim.tiers.flink.buffers import Barrier, InFlight
 from bpsim.tiers.flink.conf import Checkpointing
 from bpsim.tiers.flink.ends import TransactionalEnd
@@ -93,6 +94,7 @@ class Coordinator:
             subtask.gate,
             subtask.partitions,
             lambda: subtask.unread,
+            lambda: output.state if isinstance(output := subtask.output, AsyncWait) else InFlight(),
             self.is_current,
             lambda checkpoint, ack: self._write(index, checkpoint, ack),
         )
@@ -177,8 +179,8 @@ class Coordinator:
         if rate is None:
             self._acknowledge((index, number, ack))
         else:
-            persisted = ack.persisted.size if ack.persisted is not None else 0
-            takes = to_grid((self._snapshots.state_bytes[index] + persisted) / rate)
+            in_hand = sum(part.size for part in (ack.persisted, ack.state) if part is not None)
+            takes = to_grid((self._snapshots.state_bytes[index] + in_hand) / rate)
             self.clock.call_small(self.clock._now + takes, self._acknowledge, (index, number, ack))
 
     def _acknowledge(self, said: tuple[int, int, Ack]) -> None:
@@ -190,6 +192,9 @@ class Coordinator:
         current.alignment = max(current.alignment, ack.aligned - ack.began)
         if ack.persisted is not None:
             current.persisted.add(ack.persisted)
+        if ack.state is not None:
+            current.persisted.records += ack.state.records
+            current.state += ack.state.size
         current.waits_for.discard(index)
         if not current.waits_for:
             self.failures = 0

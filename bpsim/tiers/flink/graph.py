@@ -9,6 +9,7 @@ from pydantic import Field
 
 from bpsim.distributions import Constant, Distribution
 from bpsim.spec import Spec
+from bpsim.tiers.flink.async_io import AsyncIOSpec
 from bpsim.units import Bytes, PerSecond
 
 
@@ -18,7 +19,6 @@ class OperatorSpec(Spec):
 
     not_yet: ClassVar[dict[str, str]] = {
         "inputs": "a job is one chain of operators: each reads from the one before it",
-        "async_capacity": "for async I/O give the operator capacity times its parallelism, and its latency as service",
     }
     name: str = Field(min_length=1, max_length=80)
     parallelism: int = Field(default=1, ge=1, le=32_768)
@@ -30,6 +30,9 @@ class OperatorSpec(Spec):
         default="rebalance", description="how records get here: from the subtask of the same number, in turn, or by key"
     )
     chained: bool = Field(default=True, description="whether forward means the same task; false keeps a network exchange")
+    async_io: AsyncIOSpec | None = Field(
+        default=None, description="what it asks a service about each record; service is then what a request costs the task"
+    )
     record_size: Bytes | None = Field(default=None, description="bytes of a record it emits; none: as they came")
     state: Bytes | None = Field(default=None, description="bytes that a subtask writes in a checkpoint")
     slot_sharing_group: str = Field(default="default", description="subtasks of one number and group share a slot")
@@ -54,6 +57,20 @@ def misfits(operators: Sequence[OperatorSpec]) -> Iterator[tuple[tuple[str | int
                 f"Forward partitioning does not allow change of parallelism: {before.parallelism} before it, here "
                 f"{operator.parallelism}; rebalance would do",
             )
+    yield from _misplaced_async_io(operators)
+
+
+def _misplaced_async_io(operators: Sequence[OperatorSpec]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    for number, operator in enumerate(operators):
+        here = ("operators", number, "async_io")
+        if operator.async_io is None:
+            pass
+        elif number == 0:
+            yield here, "the first operator is the source; it has no records yet to ask about"
+        elif number == len(operators) - 1:
+            yield here, "its answers have nowhere to go; a job ends in a sink"
+        elif is_chained(operators[number - 1], operator) or is_chained(operator, operators[number + 1]):
+            yield here, "async I/O is a task of its own here; set chained: false, or another exchange, before and after it"
 
 
 Task = tuple[OperatorSpec, ...]
@@ -91,7 +108,8 @@ def state_bytes(operators: Sequence[OperatorSpec]) -> list[int]:
 def task_seconds(task: Task) -> float:
     """Seconds per record with all subtasks at work."""
     limit = rate_limit(task)
-    one = max(sum(operator.service.mean for operator in task), 0.0 if limit is None else 1 / limit)
+    waits = [operator.async_io.latency.mean / operator.async_io.capacity for operator in task if operator.async_io is not None]
+    one = max(sum(operator.service.mean for operator in task), 0.0 if limit is None else 1 / limit, *waits)
     return one / task[0].parallelism
 
 

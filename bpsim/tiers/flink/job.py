@@ -52,6 +52,7 @@ class FlinkJob:
         self._restarts = self.conf.restart.build()
         self._jitter = streams.rng("flink.restart")
         self.graph = JobGraph(clock, spec.operators, self.conf, around, self._source)
+        self.graph.on_failure = self._fail
         self.inbox.on_item = self._on_item
         self.gauges = Gauges(clock, self.graph)
         self.coordinator = self._coordinator(spec, streams)

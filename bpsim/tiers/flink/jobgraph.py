@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import nan
 
+from bpsim.distributions import Distribution
 from bpsim.kernel.buffer import Buffer, Sink
 from bpsim.kernel.clock import Clock
 from bpsim.streams import Draws, Streams
+from bpsim.tiers.flink.async_io import AsyncWait, Service
 from bpsim.tiers.flink.buffers import Segment
 from bpsim.tiers.flink.conf import FlinkConf
 from bpsim.tiers.flink.ends import BlockingEnd, End, TransactionalEnd
@@ -36,7 +38,8 @@ class Surroundings:
     streams: Streams
     record_bytes: int
     """of a record as it comes in"""
-    work: Callable[[Task], Work]
+    law: Callable[[str, Distribution], Callable[[int], float] | float]
+    """(what takes the time, how long) -> seconds by record; a number when they are all the same"""
     outbox: Buffer
     rows: Callable[[bytes], None]
     subtasks_of: Callable[[list[int], int], list[int]]
@@ -70,24 +73,32 @@ class JobGraph:
         self._source = source
         self._shares = shares(operators, conf)
         self._waiting: deque[BlockingEnd] = deque()
+        self.on_failure: Callable[[], None] = lambda: None
+        """An operator has failed, and the job with it."""
         self.ends: list[End] = []
+        self.waits: list[AsyncWait] = []
+        """Of async I/O."""
         self.vertices: list[Vertex] = []
         chain = tasks(operators)
         first_slots = slots(chain)
         record_bytes = around.record_bytes
         for index, task in enumerate(chain):
+            bytes_in = record_bytes
             record_bytes = next((o.record_size for o in reversed(task) if o.record_size is not None), record_bytes)
             after = chain[index + 1] if index + 1 < len(chain) else None
-            self._add(task, after, record_bytes, first_slots[index - 1 : index + 1])
+            self._add(task, after, (bytes_in, record_bytes), first_slots[index - 1 : index + 1])
         around.outbox.on_room = self._on_room
 
-    def _add(self, task: Task, after: Task | None, record_bytes: int, first_slots: list[int]) -> None:
+    def _add(self, task: Task, after: Task | None, record_bytes: tuple[int, int], first_slots: list[int]) -> None:
         vertex = Vertex(task_name(task), [], [], [])
-        work = self._around.work(task)
+        work = works([self._around.law(operator.name, operator.service) for operator in task])
+        waits = self._waits(task[0], record_bytes[0])
         for number in range(task[0].parallelism):
             if self.vertices:
                 vertex.gates.append(self._gate(task, number, *first_slots))
-            output: Output = self._output(vertex, number, after, record_bytes)
+            output: Output = self._output(vertex, number, after, record_bytes[1])
+            if waits is not None and isinstance(output, ResultPartition):
+                output = waits(output)
             if self.vertices:
                 gate, limit = vertex.gates[-1], rate_limit(task)
                 subtask: Subtask = OperatorSubtask(self.clock, output, work, gate, self.conf.debloating, limit)
@@ -97,7 +108,24 @@ class JobGraph:
             self._connect(subtask, output, f"{vertex.name}.{number}")
         self.vertices.append(vertex)
 
+    def _waits(self, operator: OperatorSpec, record_bytes: int) -> Callable[[ResultPartition], AsyncWait] | None:
+        """Puts async I/O in front of an output."""
+        spec, law = operator.async_io, self._around.law
+        if spec is None:
+            return None
+        service = Service(lambda what: law(f"{operator.name}.{what}", spec.latency))
+
+        def wait(partition: ResultPartition) -> AsyncWait:
+            self.waits.append(AsyncWait(spec, service, partition, record_bytes, lambda: self.on_failure()))
+            return self.waits[-1]
+
+        return wait
+
     def _connect(self, subtask: Subtask, output: Output, name: str) -> None:
+        if isinstance(output, AsyncWait):
+            assert isinstance(subtask, OperatorSubtask)
+            output.subtask = subtask
+            output = output.partition
         if isinstance(output, ResultPartition):
             subtask.partitions = (output,)
             output.pool.on_recycle = subtask.on_room
@@ -189,6 +217,8 @@ class JobGraph:
                     inside += part.records
             for subtask in vertex.subtasks:
                 inside += subtask.unfinished
+        for wait in self.waits:
+            inside += wait.unfinished
         for end in self.ends:
             rows += end.pending
         return [(record, 1, self.entered[record], nan, nan, nan) for record in inside] + rows
@@ -201,6 +231,8 @@ class JobGraph:
                 subtask.clear()
             for partition in vertex.partitions:
                 partition.clear()
+        for wait in self.waits:
+            wait.clear()
         for end in self.ends:
             end.clear()
 

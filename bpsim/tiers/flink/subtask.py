@@ -101,7 +101,8 @@ class Subtask:
         self._turn = 0
         self._release_early = False
         self._mails: deque[Callable[[], None]] = deque()
-        self._speed = 1.0
+        self.speed = 1.0
+        """1 is normal."""
         self._frozen: float | None = None
         """Work left of the record at hand while the speed is 0."""
 
@@ -130,13 +131,13 @@ class Subtask:
         works = self._works[self.position :] if self.position else self._works
         if first is not None:
             works = [first, *works[1:]]
-        if self._speed == 0:
+        if self.speed == 0:
             self._frozen = works[0]
             return
-        if self._speed != 1.0:
-            works = [to_grid(work / self._speed) for work in works]
+        if self.speed != 1.0:
+            works = [to_grid(work / self.speed) for work in works]
         if self._permits is not None:
-            self.finish[self.position :] = self._permits.times(self.position, self.clock._now, works, self._speed)
+            self.finish[self.position :] = self._permits.times(self.position, self.clock._now, works, self.speed)
         else:
             self.finish[self.position :] = list(accumulate(works, initial=self.clock._now))[1:]
 
@@ -151,6 +152,8 @@ class Subtask:
         while True:
             while self._mails:
                 self._mails.popleft()()
+                if self.standing:
+                    return
             if not self.output.available:
                 self.time.go(Spent.SOFT, now)
                 return
@@ -213,9 +216,13 @@ class Subtask:
         self._turn += 1
         if output.write_turn(position):
             return True
+        self.stand_still()
+        return False
+
+    def stand_still(self) -> None:
+        """Wait in the middle of a record until the output can `go_on`."""
         self.standing = True
         self.time.go(self.standing_is, self.clock._now)
-        return False
 
     def on_room(self) -> None:
         """The output may have room again."""
@@ -232,6 +239,8 @@ class Subtask:
             if self.position < len(self.records):
                 self.plan(None)
             self._go_on()
+        else:
+            self.time.go(self.standing_is, self.clock._now)
 
     def post(self, mail: Callable[[], None]) -> None:
         """Have `mail` done between two records."""
@@ -260,8 +269,8 @@ class Subtask:
     def set_speed(self, speed: float) -> None:
         """From now on work gets done at `speed`."""
         self.settle()
-        now, before = self.clock._now, self._speed
-        self._speed = speed
+        now, before = self.clock._now, self.speed
+        self.speed = speed
         if self.time.now_in != Spent.BUSY or self.standing:
             return
         left = self._frozen if self._frozen is not None else (self.finish[self.position] - now) * before

@@ -1,0 +1,310 @@
+"""Async I/O: an operator that asks a service about each record and goes on while it waits (AsyncWaitOperator.java)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import ClassVar, Protocol
+
+from pydantic import Field
+
+from bpsim.distributions import Distribution
+from bpsim.spec import Spec
+from bpsim.streams import to_grid
+from bpsim.tiers.flink.buffers import InFlight
+from bpsim.tiers.flink.operator import OperatorSubtask
+from bpsim.tiers.flink.partition import ResultPartition
+from bpsim.tiers.flink.times import Spent
+from bpsim.units import PositiveSeconds
+
+
+class AsyncIOSpec(Spec):
+    """AsyncDataStream.orderedWait and unorderedWait. A subtask asks about at most `capacity` records at once, so it passes
+    capacity / latency of them a second (Little's law); with a full queue it waits inside user code, which is busy time."""
+
+    not_yet: ClassVar[dict[str, str]] = {"retry": "a request is made once, as in Flink unless an AsyncRetryStrategy is set"}
+    capacity: int = Field(
+        default=100,
+        ge=1,
+        le=1_000_000,
+        description="records of a subtask under way, until their answers have been sent on",
+    )
+    latency: Distribution = Field(description="from a request to its answer; a slowdown of flink is one of the service, too")
+    ordered: bool = Field(
+        default=True, description="answers leave in the order of their records, so a slow one holds back those behind it"
+    )
+    timeout: PositiveSeconds | None = Field(
+        default=None, description="a request that takes longer fails the job (TimeoutException); none waits for ever"
+    )
+
+
+class Entry:
+    """A record in the queue."""
+
+    __slots__ = ("done", "record")
+
+    def __init__(self, record: int) -> None:
+        self.record = record
+        self.done = False
+        """Whether its answer has come."""
+
+
+class StreamElementQueue(Protocol):
+    """Who is under way, and whose answer may leave next."""
+
+    def put(self, entry: Entry) -> None:
+        """Its request has been made."""
+
+    def complete(self, entry: Entry) -> None:
+        """Its answer has come."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether an answer may leave."""
+
+    def poll(self) -> Entry:
+        """Take that one out."""
+
+    @property
+    def records(self) -> list[int]:
+        """All in it."""
+
+    def __len__(self) -> int: ...
+
+
+class OrderedStreamElementQueue:
+    """First in, first out."""
+
+    def __init__(self) -> None:
+        self._entries: deque[Entry] = deque()
+
+    def put(self, entry: Entry) -> None:
+        """At the end."""
+        self._entries.append(entry)
+
+    def complete(self, entry: Entry) -> None:
+        """It leaves when it has come to the head."""
+        entry.done = True
+
+    @property
+    def ready(self) -> bool:
+        """Whether the head is answered."""
+        return bool(self._entries) and self._entries[0].done
+
+    def poll(self) -> Entry:
+        """The head."""
+        return self._entries.popleft()
+
+    @property
+    def records(self) -> list[int]:
+        """In order."""
+        return [entry.record for entry in self._entries]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+class UnorderedStreamElementQueue:
+    """First answered, first out (the records carry no watermarks that would bound it)."""
+
+    def __init__(self) -> None:
+        self._asked: dict[Entry, None] = {}
+        self._answered: deque[Entry] = deque()
+
+    def put(self, entry: Entry) -> None:
+        """Among those that wait."""
+        self._asked[entry] = None
+
+    def complete(self, entry: Entry) -> None:
+        """Behind those that are answered already."""
+        del self._asked[entry]
+        entry.done = True
+        self._answered.append(entry)
+
+    @property
+    def ready(self) -> bool:
+        """Whether one is answered."""
+        return bool(self._answered)
+
+    def poll(self) -> Entry:
+        """The one answered first."""
+        return self._answered.popleft()
+
+    @property
+    def records(self) -> list[int]:
+        """Those answered come first."""
+        return [entry.record for entry in (*self._answered, *self._asked)]
+
+    def __len__(self) -> int:
+        return len(self._asked) + len(self._answered)
+
+
+class Service:
+    """What the subtasks of an operator ask: how long each answer takes, by record."""
+
+    def __init__(self, law: Callable[[str], Callable[[int], float] | float]) -> None:
+        self._law = law
+        self._laws = [law("latency")]
+        self._tries: dict[int, int] = {}
+
+    def latency(self, record: int) -> float:
+        """Seconds: the same in every variant, and another once a request was cut off by a failure of the job."""
+        number = self._tries.get(record, 0)
+        while number >= len(self._laws):
+            self._laws.append(self._law(f"latency.{len(self._laws)}"))
+        law = self._laws[number]
+        return law if isinstance(law, float) else law(record)
+
+    def cut_off(self, records: list[int]) -> None:
+        """Their requests will never be answered."""
+        for record in records:
+            self._tries[record] = min(self._tries.get(record, 0) + 1, MOST_LAWS - 1)
+
+
+MOST_LAWS = 16
+"""A record that is cut off more often meets the last one's luck again."""
+
+
+class AsyncWait:
+    """The queue between a task and its output. Answers go out in the task's thread: between two records, or while it waits
+    for room in the queue (the mailbox's `yield`)."""
+
+    def __init__(
+        self,
+        spec: AsyncIOSpec,
+        service: Service,
+        partition: ResultPartition,
+        record_bytes: int,
+        fail: Callable[[], None],
+    ) -> None:
+        self.subtask: OperatorSubtask
+        self.records_out = 0
+        self.partition = partition
+        self._spec = spec
+        self._service = service
+        self._record_bytes = record_bytes
+        self._fail = fail
+        self._timeout = None if spec.timeout is None else to_grid(spec.timeout)
+        self._records: list[int] = []
+        self._cursor = 0
+        self._held: int | None = None
+        """The record that waits for room in the queue."""
+        self._sending = False
+        """Whether the task stands still in the middle of an answer: there is no buffer."""
+        self._asked = self._queue()
+
+    def _queue(self) -> StreamElementQueue:
+        return OrderedStreamElementQueue() if self._spec.ordered else UnorderedStreamElementQueue()
+
+    @property
+    def available(self) -> bool:
+        """As the network says."""
+        return self.partition.available
+
+    def begin(self, records: list[int]) -> None:
+        """These are the next records."""
+        self._records = records
+        self._cursor = 0
+
+    def next_turn(self) -> int:
+        """Every record needs attention."""
+        return self._cursor
+
+    def write_upto(self, end: int) -> None:
+        """Never asked for."""
+        raise AssertionError(f"{end} records of an operator that asks about each")
+
+    def write_turn(self, position: int) -> bool:
+        """Ask about the record at `position`; False: the queue is full."""
+        self._cursor = position + 1
+        self._held = self._records[position]
+        return self.go_on()
+
+    def go_on(self) -> bool:
+        """Ask about the record at hand, if there is one, and send every answer that may leave. False: it has to wait, for a
+        buffer (hard back pressured) or for an answer that makes room in the queue (busy)."""
+        if self._sending:
+            if not self.partition.go_on():
+                return False
+            self._sent()
+        self._ask()
+        while self._asked.ready:
+            if not self._send():
+                return False
+            self._ask()
+        self.subtask.standing_is = Spent.BUSY
+        return self._held is None
+
+    def _ask(self) -> None:
+        """About the record at hand, if there is one, and room in the queue."""
+        if self._held is None or len(self._asked) >= self._spec.capacity:
+            return
+        entry, clock = Entry(self._held), self.subtask.clock
+        self._held = None
+        self._asked.put(entry)
+        latency, speed = self._service.latency(entry.record), self.subtask.speed
+        if speed not in (0.0, 1.0):
+            latency = to_grid(latency / speed)
+        if self._timeout is not None and latency > self._timeout:
+            clock.call_small(clock._now + self._timeout, self._time_out, self._asked)
+        clock.call_small(clock._now + latency, self._answer, (self._asked, entry))
+
+    def _answer(self, answered: tuple[StreamElementQueue, Entry]) -> None:
+        queue, entry = answered
+        if queue is not self._asked:
+            return  # of a run of the job that is over
+        queue.complete(entry)
+        if not queue.ready:
+            return
+        if not self.subtask.standing:
+            self.subtask.post(self._send_all)
+        elif not self._sending:
+            self.subtask.look_again()
+
+    def _time_out(self, queue: StreamElementQueue) -> None:
+        if queue is self._asked:
+            self._fail()
+
+    def _send_all(self) -> None:
+        """A mail: let every answer out that may leave."""
+        if not self.go_on():
+            self.subtask.stand_still()
+
+    def _send(self) -> bool:
+        """Send the next answer; False: there is no buffer."""
+        partition = self.partition
+        partition.begin([self._asked.poll().record])
+        if partition.next_turn() > 0:
+            partition.write_upto(1)
+        elif not partition.write_turn(0):
+            self._sending = True
+            self.subtask.standing_is = Spent.HARD
+            return False
+        self._sent()
+        return True
+
+    def _sent(self) -> None:
+        self._sending = False
+        self.records_out += 1
+
+    @property
+    def state(self) -> InFlight:
+        """What a checkpoint keeps of the queue: its records are asked about anew when the job is restored."""
+        state = InFlight()
+        state.records = self._asked.records
+        state.size = self._record_bytes * len(state.records)
+        return state
+
+    @property
+    def unfinished(self) -> list[int]:
+        """Records asked about, and the one that waits to be."""
+        return self._asked.records + ([] if self._held is None else [self._held])
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._service.cut_off(self._asked.records)
+        self._asked = self._queue()
+        self._records = []
+        self._cursor = 0
+        self._held = None
+        self._sending = False
