@@ -85,6 +85,7 @@ class Simulation:
             assert isinstance(self.sink, Sink)
             self.job = Job(clock, scenario.consumer, size, self.broker, parts, self.sink, mark)
             self.consumer.on_read, self.consumer.on_lost = self.job.note_read, self.job.lose
+            self.consumer.on_given_back = self.job.give_back
             if isinstance(self.flink, FlinkJob):
                 self.job.follow(self.flink)
             if self.writer is not None and scenario.writer is not None:

@@ -125,6 +125,13 @@ class Job:
                 self._broker.log.put_back(partition, ranges)
                 self._forget(partition, sum(end - first for first, end in ranges))
 
+    def give_back(self, partition: int, ranges: list[tuple[int, int]]) -> None:
+        """The last records read of a partition leave the process unhandled, and are to be read anew."""
+        count = sum(end - first for first, end in ranges)
+        self._broker.log.put_back(partition, ranges)
+        self._forget(partition, count)
+        self._read -= count
+
     def _forget(self, partition: int, count: int) -> None:
         """The last `count` records read of a partition are to be read anew."""
         for index in range(len(self._reads) - 1, -1, -1):

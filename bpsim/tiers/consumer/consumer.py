@@ -11,6 +11,7 @@ from bpsim.streams import Draws, Streams, to_grid
 from bpsim.tiers.broker import Broker
 from bpsim.tiers.consumer.fetch import FetchLimits
 from bpsim.tiers.consumer.member import Member
+from bpsim.tiers.consumer.prefetch import PrefetchingMember
 from bpsim.tiers.consumer.spec import ConsumerSpec
 
 
@@ -40,6 +41,8 @@ class Consumer:
         self.on_read: Callable[[int, list[Range]], None] = lambda partition, ranges: None
         self.on_lost: Callable[[Iterable[int]], None] = lambda partitions: None
         """Told when partitions are taken from a member that has not committed what it read."""
+        self.on_given_back: Callable[[int, list[tuple[int, int]]], None] = lambda partition, ranges: None
+        """Told when a member forgets the last records it fetched of a partition, unhandled."""
         self._conditions = Conditions()
         self._mark = mark
         self._paused: set[int] = set()
@@ -51,9 +54,10 @@ class Consumer:
         broker.log.reset_to_end = spec.offset_reset == "latest"
         limits = FetchLimits.of(spec, record_bytes, broker.spec.brokers)
         self.members: list[Member] = []
+        kind = PrefetchingMember if spec.prefetch else Member
         for number in range(spec.members):
             draws = Draws(streams.rng(f"consumer.fetch.{number}" if number else "consumer.fetch"), spec.fetch_latency.sample)
-            self.members.append(Member(clock, spec, number, self, broker.log, outbox, draws, limits, work, row))
+            self.members.append(kind(clock, spec, number, self, broker.log, outbox, draws, limits, work, row))
         self._owner: list[Member | None] = [None] * broker.spec.partitions
         self._share_out(self.members)
         broker.log.on_item = self._note_item
@@ -145,8 +149,9 @@ class Consumer:
         """Who has not joined within `max_poll_interval` is left out, and reads its records for nothing."""
         for member in self._joining or ():
             self._gone.add(member)
-            self.on_lost(member.partitions)
+            lost = member.partitions
             self._take_from(member)
+            self.on_lost(lost)
         self._joining = set()
         self._end_if_complete()
 
@@ -163,6 +168,9 @@ class Consumer:
                 homeless.append(mine.pop())
         for partition in homeless:
             min(owned.values(), key=len).add(partition)
+        for member, mine in owned.items():
+            if not member.partitions <= mine:
+                member.own(member.partitions & mine)
         for member, mine in owned.items():
             if mine != member.partitions:
                 member.own(mine)

@@ -10,12 +10,15 @@ from bpsim.tiers.consumer.spec import ConsumerSpec
 
 
 class FetchLimits(NamedTuple):
-    """In records: what one answer holds at most, of one partition at most, and at least unless `wait` seconds are over."""
+    """In records: what one poll returns at most; what an answer holds at most, of one partition at most, and at least unless
+    `wait` seconds are over; how many records may wait in the buffers when another fetch is sent (librdkafka)."""
 
     most: int
+    most_of_a_fetch: int
     most_of_a_partition: int
     least: int
     wait: float
+    queued: int
 
     @classmethod
     def of(cls, spec: ConsumerSpec, record_bytes: int, brokers: int) -> FetchLimits:
@@ -23,7 +26,8 @@ class FetchLimits(NamedTuple):
         most = UNBOUNDED if spec.fetch_max is None else max(1, spec.fetch_max // record_bytes) * brokers
         least = -(-(spec.fetch_min or 1) // record_bytes)
         partition = max(1, spec.partition_bytes // record_bytes)
-        return cls(min(spec.max_poll_records, most), partition, least, to_grid(spec.fetch_wait))
+        queued = max(1, spec.queued_bytes // record_bytes)
+        return cls(min(spec.max_poll_records, most), most, partition, least, to_grid(spec.fetch_wait), queued)
 
     @property
     def may_wait(self) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import nan
-from typing import Protocol
+from typing import Any, Protocol
 
 from bpsim.kernel.buffer import Buffer, Range
 from bpsim.kernel.clock import Alarm, Clock
@@ -24,6 +24,7 @@ class Group(Protocol):
     """What a member asks of its group, and tells it."""
 
     on_read: Callable[[int, list[Range]], None]
+    on_given_back: Callable[[int, list[tuple[int, int]]], None]
 
     @property
     def polling(self) -> bool:
@@ -76,7 +77,7 @@ class Member:
         self._interval = to_grid(spec.max_poll_interval) if spec.max_poll_interval is not None else None
         self._watch = Alarm(clock, self._overrun)
         self._row = row
-        self._hand: deque[tuple[int, int, float, float]] = deque()
+        self._hand: deque[tuple[int, int, float, float, float]] = deque()
         self._loop: Stage | None = None
         if spec.service.mean > 0:
             self._loop = Stage(clock, 1, Buffer(1 << 62), outbox, work, row)
@@ -96,22 +97,29 @@ class Member:
             count = min(count, self._outbox.room)
             self._group.note_pause(self.number, count <= 0)
             self._outbox.wanted |= count <= 0
-        if count <= 0 or self._fetching.speed == 0 or (self._waits and self._is_waiting()):
+        if count <= 0 or self._fetching.speed == 0 or (self._waits and self._is_waiting(self.unread)):
             return
         if not (ranges := self._read(count)):
             return
+        self._begin_poll()
+        self._begin_fetch(ranges)
+
+    def _begin_poll(self) -> None:
         self.free = False
         now = self._polled_at = self._clock._now
         if self._interval is not None and self._watch.at is None:
             self._watch.set(now + self._interval)
+
+    def _begin_fetch(self, found: list[Any]) -> None:
         latency = self._latency[self._polls]
         self._polls += 1
-        self._fetching.begin(now, latency, (self._polls, now, ranges))
+        now = self._clock._now
+        self._fetching.begin(now, latency, (self._polls, now, found))
 
-    def _is_waiting(self) -> bool:
+    def _is_waiting(self, partitions: Iterable[int]) -> bool:
         """Whether the fetch stays at the broker, which finds too little for an answer."""
         logs, now = self._store.partitions, self._clock._now
-        if sum(logs[number].unread for number in self.unread) >= self._limits.least:
+        if sum(logs[number].unread for number in partitions) >= self._limits.least:
             return False
         ends = self._limits.wait_ends(self._sent_at, now)
         if ends > now:
@@ -124,16 +132,20 @@ class Member:
         turns = len(self.unread)
         while count > 0 and turns > 0:
             turns -= 1
-            partition = next(iter(self.unread))
-            del self.unread[partition]
-            ranges = self._store.read(partition, min(count, self._limits.most_of_a_partition))
+            ranges = self._read_one(next(iter(self.unread)), count)
             count -= sum(end - first for first, end, _ in ranges)
-            if self._store.partitions[partition].unread:
-                self.unread[partition] = None
-            if ranges:
-                self._group.on_read(partition, ranges)
             found += ranges
         return found
+
+    def _read_one(self, partition: int, count: int) -> list[Range]:
+        """Up to `count` records of a partition, whose turn is then over."""
+        del self.unread[partition]
+        ranges = self._store.read(partition, min(count, self._limits.most_of_a_partition))
+        if self._store.partitions[partition].unread:
+            self.unread[partition] = None
+        if ranges:
+            self._group.on_read(partition, ranges)
+        return ranges
 
     def _overrun(self) -> None:
         assert self._interval is not None
@@ -152,7 +164,7 @@ class Member:
             for first, end, _ in ranges:
                 self._loop.inbox.put(first, end, polled_at)
             return
-        self._hand.extend((first, end, polled_at, now) for first, end, _ in ranges)
+        self._hand.extend((first, end, polled_at, polled_at, now) for first, end, _ in ranges)
         self._hand_on()
 
     def resume(self) -> None:
@@ -167,11 +179,11 @@ class Member:
             return
         now = self._clock._now
         while self._hand and (room := self._outbox.room) > 0:
-            first, end, polled_at, fetched_at = self._hand.popleft()
+            first, end, entered, started, fetched_at = self._hand.popleft()
             if end - first > room:
-                self._hand.appendleft((first + room, end, polled_at, fetched_at))
+                self._hand.appendleft((first + room, end, entered, started, fetched_at))
                 end = first + room
-            self._row((first, end - first, polled_at, polled_at, fetched_at, now))
+            self._row((first, end - first, entered, started, fetched_at, now))
             self._outbox.put(first, end, now)
         self._outbox.wanted |= bool(self._hand)
         if not self._hand:
@@ -187,7 +199,8 @@ class Member:
     def abandon(self, now: float) -> None:
         """The process died: forget everything fetched."""
         for first, count, entered, started, served, _ in self._in_hand():
-            self._row((first, count, entered, started, served if served == served else now, now))
+            over = now if started == started and served != served else served
+            self._row((first, count, entered, started, over, now))
         self._fetching.clear()
         self._hand.clear()
         self._watch.cancel()
@@ -213,5 +226,7 @@ class Member:
             for _, polled_at, ranges in self._fetching.jobs()
             for first, end, _ in ranges
         ]
-        rows += [(first, end - first, polled, polled, fetched, nan) for first, end, polled, fetched in self._hand]
-        return rows
+        return rows + self._handed()
+
+    def _handed(self) -> list[tuple[float, ...]]:
+        return [(first, end - first, entered, started, fetched, nan) for first, end, entered, started, fetched in self._hand]

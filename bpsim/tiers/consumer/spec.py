@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from bpsim.distributions import Constant, Distribution
 from bpsim.kafka.consumer_options import TABLES
-from bpsim.kafka.option import Table
-from bpsim.kafka.spec import KafkaSpec
+from bpsim.kafka.option import Table, Version
+from bpsim.kafka.spec import KafkaSpec, Misfit
 from bpsim.units import Bytes, PositiveSeconds, Seconds
 
 
@@ -18,6 +18,7 @@ class ConsumerSpec(KafkaSpec):
     and polls again. Options may be given under Kafka's names, and read from a `.properties` file."""
 
     tables: ClassVar[dict[str, Table]] = TABLES
+    client: Literal["java", "librdkafka"] = Field(default="java", description="whose options and habits these are")
     members: int = Field(
         default=1, ge=1, le=10_000, description="consumers in the group; more than partitions have nothing to do"
     )
@@ -28,6 +29,13 @@ class ConsumerSpec(KafkaSpec):
     )
     fetch_wait: Seconds = Field(default=0.5, description="a fetch that finds less is answered after so long")
     fetch_max: Bytes | None = Field(default=50 * 2**20, description="the most that one broker answers to one fetch")
+    prefetch: bool = Field(
+        default=False,
+        description="the client fetches ahead of its polls, as it does in reality (librdkafka: always); without, a poll is a "
+        "fetch",
+    )
+    queued_min: int = Field(default=100_000, ge=1, le=10_000_000, description="librdkafka: records of a partition it keeps")
+    queued_bytes: Bytes = Field(default=2**26, description="librdkafka: with so much in its buffers it fetches no more")
     fetch_latency: Distribution = Field(default=Constant(value=0.001), description="time of one poll that finds records")
     service: Distribution = Field(default=Constant(value=0.0), description="time the loop spends on each record")
     when_full: Literal["pause", "block"] = Field(
@@ -63,4 +71,17 @@ class ConsumerSpec(KafkaSpec):
         for name in ("overhead", "restart_after"):
             if getattr(self, name) and self.heap is None:
                 raise ValueError(f"{name} needs a heap that can run out; add heap")
+        if self.client == "java":
+            for name in ("queued_min", "queued_bytes"):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    raise ValueError(f"{name} is not an option of {self.table(self.client).owner}")
+        elif not self.prefetch:
+            raise ValueError("librdkafka always fetches ahead; leave prefetch out")
         return self
+
+    @classmethod
+    def settle(cls, tree: dict[str, Any], explicit: set[str], version: Version) -> list[Misfit]:
+        if tree.get("client") == "librdkafka":
+            tree.setdefault("prefetch", True)
+            tree.setdefault("max_poll_records", 1)
+        return []
