@@ -24,7 +24,8 @@ class Chart:
     """A chart, what it says in words, and its numbers."""
 
     title: str
-    picture: Any
+    picture: dict[str, Any]
+    """As Vega-Lite takes it."""
     words: str
     table: pd.DataFrame
 
@@ -68,6 +69,16 @@ def _lines(view: View, names: dict[str, str], what: str, unit: str, log: bool = 
     return picture, frame.pivot(index="time_s", columns="series", values=what)[list(labels)]
 
 
+def _joined(frame: pd.DataFrame) -> pd.DataFrame:
+    """The cells of the wave; neighbours in time whose colours nobody can tell apart (1 %) are one cell."""
+    cells = frame.assign(pressure=frame["pressure"].round(2))
+    begins = (cells["tier"] != cells["tier"].shift()) | (cells["pressure"] != cells["pressure"].shift())
+    joined = cells.groupby(begins.cumsum(), sort=False).agg({
+        "tier": "first", "time_s": "first", "until_s": "last", "pressure": "first",
+    })  # fmt: skip
+    return joined.reset_index(drop=True)
+
+
 def wave(view: View) -> Chart:
     """Pressure by tier and time, the client on top."""
     begin, end = view.edges[:-1], view.edges[1:]
@@ -78,7 +89,7 @@ def wave(view: View) -> Chart:
     frame = pd.concat(parts, ignore_index=True)
     order = [TIER_NAMES[tier] for tier in view.tiers]
     cells = (
-        alt.Chart(frame)
+        alt.Chart(_joined(frame))
         .mark_rect()
         .encode(
             x=alt.X("time_s:Q", title="time (s)", scale=alt.Scale(domain=[0, float(view.edges[-1])], nice=False)),
@@ -106,7 +117,7 @@ def wave(view: View) -> Chart:
     words = f"Lasting pressure began: {ladder}." if ladder else "No tier came under lasting pressure after a fault began."
     picture = alt.layer(cells, onset).properties(height=46 * len(order) + 20)
     table = frame.pivot(index="time_s", columns="tier", values="pressure")[order]
-    return Chart("The wave: who is under pressure, and when", picture, words, table)
+    return Chart("The wave: who is under pressure, and when", picture.to_dict(), words, table)
 
 
 def rates(view: View) -> Chart:
@@ -118,7 +129,7 @@ def rates(view: View) -> Chart:
         f"{found['attempts']:,.0f} attempts were made for {found['offered']:,.0f} requests; "
         f"{percent(found['success_share'])} of those that ended succeeded."
     )
-    return Chart("What is asked, tried, and answered", picture, words, table)
+    return Chart("What is asked, tried, and answered", picture.to_dict(), words, table)
 
 
 def latency(view: View) -> Chart:
@@ -130,7 +141,7 @@ def latency(view: View) -> Chart:
         f"Half of the requests had their outcome within {seconds(found['latency_final_s_p50'])}, 99 % within "
         f"{seconds(found['latency_final_s_p99'])}; failures count, those still waiting ({found['pending']:,.0f}) cannot."
     )
-    return Chart("Time to the final outcome", picture, words, table)
+    return Chart("Time to the final outcome", picture.to_dict(), words, table)
 
 
 def occupancy(view: View) -> Chart:
@@ -152,7 +163,9 @@ def occupancy(view: View) -> Chart:
     )
     peaks = [f"{TIER_NAMES[tier]} {count(view.summary[f'{tier}_peak_records'])}" for tier in tiers]
     words = f"Most records (or requests) inside at once: {', '.join(peaks)}."
-    return Chart("Where the bytes are", picture, words, frame.pivot(index="time_s", columns="series", values="bytes")[labels])
+    return Chart(
+        "Where the bytes are", picture.to_dict(), words, frame.pivot(index="time_s", columns="series", values="bytes")[labels]
+    )
 
 
 def losses(view: View) -> list[Chart]:
@@ -163,7 +176,7 @@ def losses(view: View) -> list[Chart]:
     most = dict(sorted(names.items(), key=lambda item: -np.nansum(view.series[item[0]]))[: len(COLOURS)])
     picture, table = _lines(view, most, "per_s", "failed attempts per second")
     words = f"Attempts failed by: {', '.join(most.values())}."
-    return [Chart("Failed attempts by cause", picture, words, table)]
+    return [Chart("Failed attempts by cause", picture.to_dict(), words, table)]
 
 
 def overlay(views: list[View], metric: str, unit: str, log: bool = False) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
+from weakref import WeakValueDictionary
 
 from bpsim.allowance import Allowance, advance_within
 from bpsim.dashboard.desk import Order
@@ -133,6 +134,13 @@ def _control(seed: int, progress: Progress, allowance: Allowance) -> Callable[[S
     return rerun
 
 
+class Turn:
+    """A lock that somebody refers to, or it is gone."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+
+
 class Shelf:
     """The last views of everybody, by key. They never change, so visitors may share them without seeing each other."""
 
@@ -140,6 +148,12 @@ class Shelf:
         self._views: OrderedDict[str, View] = OrderedDict()
         self._most = most
         self._lock = Lock()
+        self._turns: WeakValueDictionary[str, Turn] = WeakValueDictionary()
+
+    def turn(self, what: str) -> Turn:
+        """Held by whoever computes `what`: a class that opens one link computes it once."""
+        with self._lock:
+            return self._turns.setdefault(what, Turn())
 
     def get(self, key: str) -> View | None:
         """The view of that key, if it is still here."""

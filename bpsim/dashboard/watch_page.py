@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from time import sleep
 from typing import Any
 
 import pandas as pd
@@ -21,6 +22,9 @@ from bpsim.output import resolved_scenario
 from bpsim.plots.style import count, percent, seconds
 from bpsim.verdict import Verdict
 
+HEAD_START_S = 0.5
+"""Wall seconds that the browser has to draw what is above the charts; whatever it gets at once it shows at once, when the last
+chart is done."""
 COLOURS = {
     "healthy": "blue", "recovered": "blue", "degraded": "orange", "metastable": "red", "overloaded": "red", "crashed": "red",
     "inconclusive": "gray",
@@ -56,8 +60,9 @@ def show(desk: Desk) -> None:
     revealed = st.empty()
     bet.reveal(revealed, desk, view)
     _why(view)
-    for chart in charts(view):
-        _chart(chart)
+    sleep(HEAD_START_S)
+    for number, chart in enumerate(_charts(view.key, view)):
+        _chart(number, chart)
     _ledger(view)
     view = judge(view)
     _say(verdict, view)
@@ -101,12 +106,20 @@ def _why(view: View) -> None:
     st.markdown("\n".join(lines))
 
 
-def _chart(chart: Chart) -> None:
+@st.cache_resource(max_entries=24, show_spinner=False)
+def _charts(key: str, _view: View) -> list[Chart]:
+    return charts(_view)
+
+
+@st.fragment
+def _chart(number: int, chart: Chart) -> None:
+    """A chart; its table is made when it is opened (five tables cost a browser more than five charts)."""
     st.subheader(chart.title, anchor=False)
     st.caption(plain(chart.words))
-    st.altair_chart(chart.picture, width="stretch", alt=f"{chart.title}. {chart.words}")
-    with st.expander("The same as a table"):
-        st.dataframe(chart.table, height=220)
+    st.vega_lite_chart(None, chart.picture, width="stretch", alt=f"{chart.title}. {chart.words}")
+    twin = st.expander("The same as a table", key=f"twin-{number}", on_change="rerun")
+    if twin.open:
+        twin.dataframe(chart.table, height=220)
 
 
 def _ledger(view: View) -> None:
@@ -114,9 +127,9 @@ def _ledger(view: View) -> None:
     st.subheader("The ledger: where everything ended", anchor=False)
     for column, (name, lines) in zip(st.columns(len(view.ledger)), view.ledger.items(), strict=True):
         with column:
-            rows = {line.replace("_", " "): number for line, number in lines.items() if number}
+            rows = {line.replace("_", " "): f"{number:,}" for line, number in lines.items() if number}
             frame = pd.DataFrame({name: list(rows), "count": list(rows.values())})
-            st.dataframe(frame, hide_index=True, column_config={"count": st.column_config.NumberColumn(format="localized")})
+            st.table(frame, border="horizontal", hide_index=True)
     total = ", ".join(f"{count(sum(lines.values()))} {name}" for name, lines in view.ledger.items() if name != "work")
     st.caption(f"In all {total}; the sums are exact, or the run would have failed.")
 
@@ -140,7 +153,7 @@ def _take_away(desk: Desk, view: View) -> None:
         )
         st.download_button("Report (HTML)", lambda: _report(view), f"{name}.html", "text/html", on_click="ignore")
         st.download_button("The wave (PNG)", lambda: _png(view), f"{name}_wave.png", "image/png", on_click="ignore")
-    _link(view)
+    st.fragment(_link)(view)
 
 
 def _report(view: View) -> str:
@@ -158,7 +171,10 @@ def _png(view: View) -> bytes:
 
 
 def _link(view: View) -> None:
-    with st.expander("Share: a link to this very result"):
+    share = st.expander("Share: a link to this very result", key="share", on_change="rerun")
+    if not share.open:
+        return
+    with share:
         try:
             base = str(st.context.url or "").split("?")[0]
             st.code(f"{base}?s={link(view.order)}", language=None, wrap_lines=True)
