@@ -15,6 +15,9 @@ from pydantic.fields import FieldInfo
 
 from bpsim.kafka.tables import TABLES
 from bpsim.scenario import Scenario
+from bpsim.tiers.flink import options as flink_options
+from bpsim.tiers.flink.flink import FlinkSpec
+from bpsim.tiers.flink.values import boolean, seconds, version_of, whole
 from bpsim.units import EXAMPLES, parse, written
 
 Kind = Literal["number", "duration", "size", "rate", "throughput", "choice", "switch", "text"]
@@ -29,11 +32,19 @@ REAL_NAMES = {
 } | {
     "flink.parallelism": "parallelism.default",
     "flink.network_buffers.bytes": "taskmanager.memory.network.max",
-    "flink.debloating.target": "taskmanager.network.memory.buffer-debloat.target",
     "writer.batch_rows": "sink.buffer-flush.max-rows",
     "writer.batch_interval": "sink.buffer-flush.interval",
 }
 """Options that a real system has under another name (Kafka's clients and topics, Flink, Flink's JDBC sink)."""
+
+FLINK = "flink.options."
+"""What stands before one of Flink's own keys."""
+DEBLOATING, TARGET = (f"{FLINK}{flink_options.DEBLOAT}.{name}" for name in ("enabled", "target"))
+FLINK_WHY = {
+    DEBLOATING: "whether buffers shrink until what is in them is consumed within a target time",
+    TARGET: "how long what is in the buffers should take to be consumed: the less, the sooner a checkpoint or a stop is felt",
+}
+FLINK_KINDS: dict[Any, Kind] = {boolean: "switch", seconds: "duration", whole: "number"}
 
 
 @dataclass(frozen=True)
@@ -56,7 +67,7 @@ class Option:
     @property
     def real_name(self) -> str | None:
         """The key a real system has for it."""
-        return REAL_NAMES.get(self.path)
+        return self.path.removeprefix(FLINK) if self.path.startswith(FLINK) else REAL_NAMES.get(self.path)
 
     @property
     def help(self) -> str:
@@ -82,6 +93,9 @@ def _walk(spec: BaseModel, prefix: str) -> Iterator[Option]:
         value, path = getattr(spec, name), f"{prefix}{name}"
         if name == "kind" or path == "question":
             continue
+        if isinstance(spec, FlinkSpec) and name == "options":
+            yield from _flink_options(spec)
+            continue
         members = _members(field)
         if isinstance(value, tuple):
             for index, item in enumerate(value):
@@ -94,6 +108,29 @@ def _walk(spec: BaseModel, prefix: str) -> Iterator[Option]:
                 yield from _walk(value, f"{path}.")
         else:
             yield _leaf(path, field, value)
+
+
+def _flink_options(spec: FlinkSpec) -> Iterator[Option]:
+    """Flink's own options in the version of a job."""
+    version = version_of(spec.version)
+    for option in flink_options.OPTIONS.values() if spec.operators else ():
+        names = option.names_in(version)
+        if not names:
+            continue
+        name = next((name for name in names if name in spec.options), names[0])
+        path, default = f"{FLINK}{name}", option.default(version) or NONE
+        kind, value = FLINK_KINDS.get(option.parsers[min(option.parsers)], "text"), spec.options.get(name, default)
+        if kind in ("duration", "number") and not _readable(value, default, kind):
+            kind = "text"
+        yield Option(path, kind, value, default, FLINK_WHY.get(path, "an option of Flink's own"), whole=kind == "number")
+
+
+def _readable(value: str, default: str, kind: Kind) -> bool:
+    """Whether both are written as they would be elsewhere in a scenario."""
+    try:
+        return all((parse(text, kind) if kind in EXAMPLES else float(text)) > 0 for text in (value, default))
+    except ValueError:
+        return False
 
 
 def _leaf(path: str, field: FieldInfo, value: Any) -> Option:

@@ -15,16 +15,27 @@ from bpsim.dashboard.desk import Desk, Order
 from bpsim.dashboard.live import CHAOS, Live
 from bpsim.dashboard.serve import SETTINGS, command
 from bpsim.dashboard.share import LONGEST, NoLink, link, order_of
+from bpsim.dashboard.upload import opened
 from bpsim.dashboard.view import Refused, Shelf, look, simulate
 from bpsim.dashboard.words import plain
 from bpsim.document import InvalidScenario
 from bpsim.engine import run
 from bpsim.faults import conditions
-from bpsim.knobs import ladder, options
+from bpsim.kafka.tables import TABLES
+from bpsim.knobs import FLINK, REAL_NAMES, TARGET, ladder, options
 from bpsim.metrics import check
 from bpsim.scenario import Scenario
+from bpsim.tiers.broker.spec import BrokerSpec
+from bpsim.tiers.consumer.spec import ConsumerSpec
+from bpsim.tiers.flink.flink import FlinkSpec
+from bpsim.tiers.flink.options import OPTIONS
+from bpsim.tiers.producer.spec import ProducerSpec
+from bpsim.tiers.writer.spec import WriterSpec
 
 ROOT = Path(__file__).parents[1]
+TIERS_OF_SPEC = {
+    "producer": ProducerSpec, "broker": BrokerSpec, "consumer": ConsumerSpec, "flink": FlinkSpec, "writer": WriterSpec,
+}  # fmt: skip
 QUICK = ("duration", "30 s"), ("faults.0.at", "8 s"), ("faults.0.lasts", "5 s")
 
 
@@ -320,3 +331,74 @@ def test_a_resolved_scenario_is_a_scenario() -> None:
         scenario = Desk.opened(name).order.scenario
         assert Scenario.model_validate(scenario.model_dump(mode="json", exclude_none=True)) == scenario
         assert scenario.but() == scenario
+
+
+def test_a_producers_properties_become_changes_of_the_scenario() -> None:
+    table = Desk.opened()
+    found = opened("mine.properties", "linger.ms=7\nbuffer.memory = 1048576\nacks=all\nclient.id=x\n", table.order)
+    assert found is not None
+    table.lay(found.changes)
+    producer = table.order.scenario.producer
+    assert producer is not None
+    assert (producer.linger, producer.buffer.bytes, producer.acks) == (0.007, 2**20, "all")
+    assert [remark.line for remark in found.remarks] == [4], "what does not matter here is said"
+    assert order_of(link(table.order)) == table.order
+
+
+def test_a_flink_configuration_becomes_options_of_the_job() -> None:
+    table = Desk.opened("debloating")
+    found = opened("flink-conf.yaml", f"{TARGET.removeprefix(FLINK)}: 300 ms\nno colon here\n", table.order)
+    assert found is not None
+    table.lay(found.changes)
+    assert table.order.scenario.flink is not None
+    assert table.order.scenario.flink.options[TARGET.removeprefix(FLINK)] == "300 ms"
+    assert any(str(remark).startswith("flink-conf.yaml:2:1: ") for remark in found.remarks)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "name", "text", "words"),
+    [
+        ("death_spiral", "p.properties", "# mine\n linger.mss=5\n", "p.properties:2:2: 'linger.mss' is not an option"),
+        ("death_spiral", "p.properties", "acks=7\n", "p.properties:1:1: "),
+        ("death_spiral", "p.properties", "max.block.ms=-7\n", "p.properties:1:1: "),
+        ("death_spiral", "p.properties", "linger.ms=\\u12\n", "p.properties:1:1: Malformed"),
+        ("death_spiral", "flink-conf.yaml", "parallelism.default: 4\n", "flink-conf.yaml: Flink's options"),
+        ("debloating", "config.yaml", "a: 1\ntaskmanager.memory.network.min: 1 fortnight\n", "config.yaml:2:33: "),
+        ("debloating", "config.yaml", "a: [\n", "config.yaml:"),
+    ],
+)  # fmt: skip
+def test_a_configuration_that_is_wrong_is_refused_at_its_place(scenario: str, name: str, text: str, words: str) -> None:
+    table = Desk.opened(scenario)
+    before = table.order
+    found = None
+    with pytest.raises(InvalidScenario) as refused:
+        found = opened(name, text, table.order)
+        assert found is not None
+        table.lay(found.changes)
+    said = [str(found.placed(problem) if found else problem) for problem in refused.value.problems]
+    assert said[0].startswith(words), said
+    assert table.order == before
+
+
+def test_real_names_are_names_that_the_real_systems_have() -> None:
+    flink = {name for option in OPTIONS.values() for names in option.names.values() for name in names}
+    kafka = {name for tables in TABLES.values() for table in tables.values() for name in table.by_name}
+    for path, name in REAL_NAMES.items():
+        tier = path.split(".")[0]
+        if tier == "flink":
+            assert name in flink, path
+        elif tier in TABLES:
+            assert name in kafka, path
+        assert set(path.split(".")[1:2]) <= set(TIERS_OF_SPEC[tier].model_fields), f"{path} is no option any more"
+
+
+def test_the_debloat_target_is_in_view_when_debloating_is_on() -> None:
+    page = app(desk=Desk.opened("debloating"), section="Edit").run()
+    assert "Debloat target" not in [slider.label for slider in page.select_slider]
+    next(toggle for toggle in page.toggle if "debloating" in toggle.label).set_value(True).run()
+    assert not page.exception
+    target = next(slider for slider in page.select_slider if slider.label == "Debloat target")
+    target.set_value("200 ms").run()
+    assert not page.exception
+    flink = page.session_state["desk"].order.scenario.flink
+    assert flink.resolved.debloating.target_ms == 200

@@ -118,6 +118,13 @@ class Desk:
         self.wanted[path] = value
         self._try(self.order)
 
+    def lay(self, changes: Mapping[str, str]) -> None:
+        """Several changes at once. Raises `InvalidScenario` and leaves everything as it was."""
+        wanted = {**self.wanted, **changes}
+        order = self._valid(self.order, wanted)
+        self.order, self.wanted, self.problems = order, wanted, []
+        self.generation += 1
+
     def unset(self, path: str) -> None:
         """Take a change back."""
         self.wanted.pop(path, None)

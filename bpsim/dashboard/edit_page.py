@@ -5,7 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from bpsim.dashboard.desk import Desk
-from bpsim.document import MAX_BYTES
+from bpsim.dashboard.upload import opened
+from bpsim.dashboard.words import plain
+from bpsim.document import MAX_BYTES, InvalidScenario
 
 LETTERS = "<style>[data-testid=stTextArea] textarea { font-family: monospace; white-space: pre; overflow-x: auto; }</style>"
 
@@ -26,11 +28,34 @@ def show(desk: Desk) -> None:
 
 
 def _upload(desk: Desk) -> None:
-    file = st.file_uploader("Or open a scenario file", ["yaml", "yml"], max_upload_size=1, key=f"upload-{desk.generation}")
+    file = st.file_uploader(
+        "Or open a scenario, a flink-conf.yaml or config.yaml, or a producer's .properties", ["yaml", "yml", "properties"],
+        max_upload_size=1, key=f"upload-{desk.generation}",
+        help="a scenario takes the place of this one; a configuration is laid over it, as changes that can be taken back",
+    )  # fmt: skip
+    for remark in st.session_state.pop("remarks", ()):
+        st.warning(plain(remark))
     if file is None or st.session_state.get("uploaded") == file.file_id:
         return
     st.session_state.uploaded = file.file_id
     text = file.getvalue()[: MAX_BYTES + 1].decode("utf-8-sig", errors="replace")
-    if not desk.apply(text):
+    if not _open(desk, file.name, text):
         desk.generation += 1  # so that the editor shows what was opened
     st.rerun()
+
+
+def _open(desk: Desk, name: str, text: str) -> bool:
+    """Take the text of a file, if it is valid; what is wrong is among the complaints."""
+    found = None
+    try:
+        found = opened(name, text, desk.order)
+        if found is None:
+            return desk.apply(text)
+        desk.lay(found.changes)
+    except InvalidScenario as error:
+        desk.complaints = [str(found.placed(problem) if found else problem) for problem in error.problems]
+        return False
+    desk.complaints = []
+    st.session_state.remarks = [str(remark) for remark in found.remarks]
+    st.toast(f"{len(found.changes)} options laid over the scenario: see the changes in the sidebar.")
+    return True

@@ -9,7 +9,7 @@ import streamlit as st
 from bpsim import shipped
 from bpsim.dashboard.desk import Desk, variants_of
 from bpsim.dashboard.words import TIER_NAMES, plain
-from bpsim.knobs import NONE, Option, ladder, options
+from bpsim.knobs import DEBLOATING, NONE, TARGET, Option, ladder, options
 
 MAIN: dict[str, str] = {
     "client.arrivals.rate": "Load",
@@ -25,7 +25,8 @@ MAIN: dict[str, str] = {
     "producer.buffer.bytes": "Producer buffer",
     "producer.on_full": "Producer buffer full",
     "flink.network_buffers.bytes": "Flink buffers",
-    "flink.debloating.target": "Debloat target",
+    DEBLOATING: "Flink shrinks its buffers (debloating)",
+    TARGET: "Debloat target",
     "writer.per_insert.value": "DB: time per insert",
     "writer.per_row.value": "DB: time per row",
 }
@@ -39,7 +40,7 @@ def show(desk: Desk) -> None:
         every = {option.path: option for option in options(desk.order.scenario)}
         st.subheader("Knobs", anchor=False)
         for path, label in MAIN.items():
-            if path in every:
+            if path in every and not (path == TARGET and every[DEBLOATING].value != "true"):
                 _knob(desk, every[path], label)
         _changes(desk)
         _more(desk, every)
@@ -78,6 +79,9 @@ def _knob(desk: Desk, option: Option, label: str) -> None:
     common: dict[str, Any] = {"key": key, "help": option.help, "on_change": _turned, "args": (desk, option.path, key)}
     if option.kind == "choice":
         _choice(option, label, common)
+        return
+    if option.kind == "switch":
+        st.toggle(label, value=option.value == "true", **common)
         return
     steps = st.session_state.setdefault(f"steps-{key}", ladder(option))
     if option.value not in steps:

@@ -26,13 +26,18 @@ class Entry:
 
 def read_properties(path: Path) -> list[Entry]:
     """The entries of the file at `path`, of several with one key the last. Raises `InvalidScenario` with every problem."""
+    return entries(_text(path), str(path))
+
+
+def entries(text: str, file: str) -> list[Entry]:
+    """The entries of the text of `file`."""
     problems: list[Problem] = []
     found: dict[str, Entry] = {}
-    for line, column, text in _logical_lines(_text(path)):
+    for line, column, logical in _logical_lines(text):
         try:
-            entry = _entry(text, line, column)
+            entry = _entry(logical, line, column)
         except ValueError as error:
-            problems.append(Problem(line, column, str(error), "", str(path)))
+            problems.append(Problem(line, column, str(error), "", file))
         else:
             found[entry.key] = entry
     if problems:
