@@ -87,7 +87,8 @@ class Alarm:
         """Ring at `time` instead of at any earlier choice."""
         if time == self.at:
             return
-        self.cancel()
+        if self._event is not None:
+            self._event.callbacks = []
         self.at = time
         event = self._event = Event(self._clock)
         event._ok = True

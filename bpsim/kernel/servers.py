@@ -111,8 +111,13 @@ class TimedServers(Servers):
         self._alarm = Alarm(clock, self._ring)
 
     def begin(self, now: float, work: float, job: Any) -> None:
-        super().begin(now, work, job)
-        self._arm()
+        if self.speed != 1.0:
+            super().begin(now, work, job)
+            self._arm()
+            return
+        heappush(self.ongoing, (now + work, job))
+        if self._alarm.at != (first := self.ongoing[0][0]):
+            self._alarm.set(first)
 
     def set_speed(self, now: float, speed: float) -> None:
         super().set_speed(now, speed)

@@ -60,13 +60,14 @@ class Batch:
 class Request:
     """Batches that go to one broker together, and wait for one answer."""
 
-    __slots__ = ("arrived", "awaited", "batches", "broker", "deadline", "number", "sent_at", "to_append")
+    __slots__ = ("arrived", "awaited", "batches", "broker", "deadline", "number", "records", "sent_at", "to_append")
 
     def __init__(self, number: int, broker: int, batches: list[Batch], sent_at: float, deadline: float) -> None:
         self.number = number
         self.broker = broker
         """Which broker leads the partitions of its batches."""
         self.batches = batches
+        self.records = sum(map(len, batches))
         self.sent_at = sent_at
         self.deadline = deadline
         """When the client stops waiting for the answer."""

@@ -78,8 +78,9 @@ class Job:
 
     def note_read(self, partition: int, ranges: list[Range]) -> None:
         """Records come into the process; at the limit of its heap it dies before anything else happens."""
-        self._reads.extend((first, end, partition) for first, end, _ in ranges)
-        self._read += sum(end - first for first, end, _ in ranges)
+        for first, end, _ in ranges:
+            self._reads.append((first, end, partition))
+            self._read += end - first
         if self._spec.heap is not None and self.held_bytes > self._spec.heap:
             self.die(self._spec.restart_after)
 

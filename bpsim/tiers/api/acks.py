@@ -59,39 +59,39 @@ class Flush:
         self._clock = clock
         self._producer = producer
         self._finish = finish
-        self._waiting: deque[tuple[float, int]] = deque()
+        self.waiting: deque[tuple[float, int]] = deque()
         """Since when, and attempt."""
         producer.ends.on_ack = producer.ends.on_failure = self._heard
 
     def join(self, attempt: int) -> None:
         """Its record has just been produced: send everything."""
-        self._waiting.append((self._clock.now, attempt))
+        self.waiting.append((self._clock.now, attempt))
         self._producer.send()
 
     def remove(self, attempt: int) -> None:
         """Wait no longer. Raises `ValueError` for one that does not."""
-        del self._waiting[list(self).index(attempt)]
+        del self.waiting[list(self).index(attempt)]
 
     def clear(self) -> None:
         """The process died, and with it everybody who waits."""
-        self._waiting.clear()
+        self.waiting.clear()
 
     def _heard(self, first: int, end: int) -> None:
-        oldest = self._producer.oldest() if self._waiting else 0.0
+        oldest = self._producer.oldest() if self.waiting else 0.0
         done = []
-        while self._waiting and self._waiting[0][0] < oldest:
-            done.append(self._waiting.popleft()[1])
+        while self.waiting and self.waiting[0][0] < oldest:
+            done.append(self.waiting.popleft()[1])
         for attempt in done:  # who is finished may make room for the next to flush
             self._finish(attempt, self._clock.now)
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self.waiting)
 
     def __contains__(self, attempt: int) -> bool:
         return attempt in list(self)
 
     def __iter__(self) -> Iterator[int]:
-        return (attempt for _, attempt in self._waiting)
+        return (attempt for _, attempt in self.waiting)
 
 
 Acks = OwnAck | Flush

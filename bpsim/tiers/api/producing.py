@@ -44,9 +44,8 @@ class Producing:
             self.acks = OwnAck(clock, producer, self._acked, self._not_acked)
         elif spec.reply == "on_flush":
             self.acks = Flush(clock, producer, self._flushed)
-        flushing = self.acks if isinstance(self.acks, Flush) else ()
-        producer.anybody_blocked = lambda: len(self.blocked) > 0
-        producer.anybody_flushing = lambda: len(flushing) > 0
+        producer.blocked = self.blocked.waiting
+        producer.flushing = self.acks.waiting if isinstance(self.acks, Flush) else ()
 
     def produce(self, attempt: int, now: float) -> None:
         """The handler of `attempt` calls the producer."""

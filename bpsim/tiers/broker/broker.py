@@ -47,6 +47,7 @@ class Broker:
         self._half_way = to_grid(spec.round_trip / 2)
         self._holds = spec.overflow == "hold_producer"
         self._rejects = spec.overflow == "reject_publish"
+        self._limited = spec.quota is not None or spec.disk is not None
         self._links = [Link(spec.quota) for _ in range(spec.brokers)]
         self._held: deque[Request] = deque()
         self._on_the_way = 0
@@ -106,7 +107,7 @@ class Broker:
     def _fits(self, request: Request) -> bool:
         if not (self._holds or self._rejects):
             return True
-        return self.log.held + self._on_the_way + sum(map(len, request.batches)) <= self.log.bound
+        return self.log.held + self._on_the_way + request.records <= self.log.bound
 
     def _let_in(self) -> None:
         """Records have been read: requests that were held may go on."""
@@ -119,7 +120,7 @@ class Broker:
             self._mark("hold_ends", float(self.log.held))
 
     def _begin(self, request: Request) -> None:
-        self._on_the_way += sum(map(len, request.batches))
+        self._on_the_way += request.records
         if not self._append_time:
             self._wait_for_ack(request)
             return
@@ -153,7 +154,7 @@ class Broker:
     def _acked(self, request: Request) -> None:
         now = self.clock._now
         for batch in request.batches:
-            self._on_the_way -= len(batch)
+            self._on_the_way -= batch.end - batch.first
             self._store(batch, now)
         self._respond(request, None)
 
@@ -171,20 +172,21 @@ class Broker:
         self._forget(request)
         if link.busy is request:
             link.busy = None
-        if error is None and (pause := to_grid(link.charge(sum(map(len, request.batches)) * self._size, now))):
+        if error is None and self._limited:
+            self._mute(link, to_grid(link.charge(request.records * self._size, now)), now)
+            self._look_at_the_disk(request.broker)
+        if self._half_way:
+            self.clock.call_at(now + self._half_way, lambda: self.answer(request, error))
+        else:
+            self.answer(request, error)
+        if link.queue:
+            self._serve(link)
+
+    def _mute(self, link: Link, pause: float, now: float) -> None:
+        if pause:
             link.muted_until = now + pause
             self._mark("throttled", pause)
             self.clock.call_at(now + pause, lambda: self._serve(link))
-        if error is None:
-            self._look_at_the_disk(request.broker)
-        if self._half_way:
-            self.clock.call_at(now + self._half_way, lambda: self._deliver(request, error))
-        else:
-            self.answer(request, error)
-        self._serve(link)
-
-    def _deliver(self, request: Request, error: str | None) -> None:
-        self.answer(request, error)
 
     def _forget(self, request: Request) -> None:
         """The broker has nothing more to do for `request`."""

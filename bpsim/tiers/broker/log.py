@@ -73,8 +73,10 @@ class PartitionLog:
 
     def read(self, count: int) -> list[Range]:
         """Up to `count` of the next records."""
-        found = self._take_again(count)
-        count -= sum(end - first for first, end, _ in found)
+        found = []
+        if self._again:
+            found = self._take_again(count)
+            count -= sum(end - first for first, end, _ in found)
         while count > 0 and self.position < self.end:
             at = self._at
             first = self._firsts[at] + self.position - self._offsets[at]

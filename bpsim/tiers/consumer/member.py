@@ -63,6 +63,8 @@ class Member:
         self.free = True
         self._clock = clock
         self._spec = spec
+        self._pauses = spec.when_full == "pause"
+        self._paused = False
         self._group = group
         self._store = store
         self._outbox = outbox
@@ -90,13 +92,14 @@ class Member:
 
     def poll(self) -> None:
         """Fetch if the loop is free, there is something to read and, with `pause`, room for it."""
-        if not self.free or not self._group.polling or not self.unread:
+        if not self.free or not self.unread or not self._group.polling:
             return
         count = self._limits.most
-        if self._spec.when_full == "pause":
-            count = min(count, self._outbox.room)
-            self._group.note_pause(self.number, count <= 0)
-            self._outbox.wanted |= count <= 0
+        if self._pauses:
+            room = self._outbox.room
+            if room < count:
+                count = room
+            self._note_pause(count <= 0)
         if count <= 0 or self._fetching.speed == 0 or (self._waits and self._is_waiting(self.unread)):
             return
         if not (ranges := self._read(count)):
@@ -125,6 +128,13 @@ class Member:
         if ends > now:
             self._wait.set(ends)
         return ends > now
+
+    def _note_pause(self, paused: bool) -> None:
+        if paused:
+            self._outbox.wanted = True
+        if paused != self._paused:
+            self._paused = paused
+            self._group.note_pause(self.number, paused)
 
     def _read(self, count: int) -> list[Range]:
         """Up to `count` records, from one partition after the other, so many of each at most."""
@@ -204,6 +214,7 @@ class Member:
         self._fetching.clear()
         self._hand.clear()
         self._watch.cancel()
+        self._paused = False
         self._group.note_pause(self.number, False)
         if self._loop is not None:
             self._loop.abandon(now)

@@ -39,9 +39,10 @@ class Connection:
         batch = queue[0]
         if batch.retries:
             return batch.ready
-        if len(queue) > 1 or len(batch) >= self._full:
-            return batch.created
-        return batch.created + self._linger
+        created = batch.produced[0]
+        if len(queue) > 1 or len(batch.attempt) >= self._full:
+            return created
+        return created + self._linger
 
     def look_again(self, pressed: bool) -> None:
         """Find out when something is due; at once when somebody waits for room."""
@@ -97,7 +98,11 @@ class Connection:
 
     def put(self, batch: Batch) -> None:
         """Behind the others of its partition."""
-        self.queues.setdefault(batch.partition, deque()).append(batch)
+        queue = self.queues.get(batch.partition)
+        if queue is None:
+            self.queues[batch.partition] = deque((batch,))
+        else:
+            queue.append(batch)
 
     def put_back(self, batch: Batch) -> None:
         """Before the others of its partition, to be sent again."""

@@ -26,7 +26,7 @@ class Ends:
         self.produced = array("d")
         """When each was put into the buffer."""
         self.held = 0
-        self.on_ack: Heard = lambda first, end: None
+        self.on_ack: Heard | None = None
         self.on_failure: Heard = lambda first, end: None
         self.gone: dict[Fate, array[float]] = {fate: array("d") for fate in (Fate.LOST_IN_CRASH, Fate.EXPIRED, Fate.REFUSED)}
         """Flat (first, end, time) triples of what never reached the broker's log."""
@@ -46,23 +46,23 @@ class Ends:
         for batch in batches:
             if not batch.over:
                 batch.over = True
-                self._row((batch.first, len(batch), batch.created, sent_at, now, now))
-                self._release(batch)
-                self.on_ack(batch.first, batch.end)
+                count = batch.end - batch.first
+                self._row((batch.first, count, batch.produced[0], sent_at, now, now))
+                self.held -= count
+                self._pool.completed(count)
+                if self.on_ack is not None:
+                    self.on_ack(batch.first, batch.end)
 
     def fail(self, batch: Batch, fate: Fate, now: float) -> None:
         """The application hears that `batch` has failed; unless the broker may still have it, that is its end."""
         self.number(batch)
         batch.over = True
         self._row((batch.first, len(batch), batch.created, nan, nan, now))
-        self._release(batch)
+        self.held -= len(batch)
+        self._pool.completed(len(batch))
         if not batch.stored:
             self.gone[fate].extend((batch.first, batch.end, now))
         self.on_failure(batch.first, batch.end)
-
-    def _release(self, batch: Batch) -> None:
-        self.held -= len(batch)
-        self._pool.completed(len(batch))
 
     def vanished(self, batch: Batch, now: float) -> None:
         """The last copy of `batch` on its way to the broker is gone; was it given up meanwhile, it is lost."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from math import ceil, inf
 
 from bpsim.kernel.buffer import nothing
@@ -44,15 +44,16 @@ class Producer:
         self.ends = Ends(self._pool, row)
         self.attempt = self.ends.attempt
         """The attempt behind each numbered record."""
-        self.anybody_blocked: Callable[[], bool] = lambda: False
-        """Whether somebody waits for memory: then java's batches do not linger."""
-        self.anybody_flushing: Callable[[], bool] = lambda: False
-        """Whether somebody waits for everything to be sent."""
+        self.blocked: Collection[object] = ()
+        """Who waits for memory: while anybody does, java's batches do not linger."""
+        self.flushing: Collection[object] = ()
+        """Who waits for everything to be sent."""
         self.on_room: Callable[[], None] = nothing
         self._full = spec.batch_records(size)
         self._linger = to_grid(spec.linger)
         self._timeout = inf if spec.delivery_timeout is None else to_grid(spec.delivery_timeout)
         self._request_timeout = to_grid(spec.request_timeout)
+        self._at_once, self._deaf = spec.max_in_flight, spec.acks == "0"
         self._java = spec.client == "java"
         partitions = broker.spec.partitions
         self._open: list[Batch | None] = [None] * partitions
@@ -94,7 +95,7 @@ class Producer:
         return True
 
     def _finds_room(self, opens: bool, waited: bool) -> bool:
-        if opens and not waited and self.anybody_blocked():
+        if opens and not waited and self.blocked:
             return False
         if not self._pool.room(opens or waited):
             return False
@@ -150,7 +151,7 @@ class Producer:
         return send
 
     def _pressed(self) -> bool:
-        return self.anybody_flushing() or (self._java and self.anybody_blocked())
+        return bool(self.flushing or (self._java and self.blocked))
 
     def send(self) -> None:
         """Hand over every batch that is due: full, lingered for long enough, or wanted because somebody is blocked."""
@@ -160,8 +161,8 @@ class Producer:
     def _send_on(self, connection: Connection) -> None:
         now = self.clock._now
         pressed = self._pressed()
-        while connection.queues and len(connection.in_flight) < self.spec.max_in_flight:
-            due = max(connection.due, connection.down_until)
+        while connection.queues and len(connection.in_flight) < self._at_once:
+            due = connection.due if connection.due > connection.down_until else connection.down_until
             if due > now:
                 if due < inf:
                     connection.linger.set(due)
@@ -196,7 +197,7 @@ class Producer:
             deadline = min(deadline, batches[0].created + self._timeout)
         request = Request(self._requests, connection.broker, batches, now, deadline)
         self._requests += 1
-        if self.spec.acks == "0":
+        if self._deaf:
             self.clock.call_at(now, lambda: self._written(request))
         else:
             connection.in_flight.append(request)
@@ -214,7 +215,7 @@ class Producer:
 
     def _answered(self, request: Request, error: str | None) -> None:
         """The broker's answer to a request whose connection still stands."""
-        if not request.awaited or self.spec.acks == "0":
+        if not request.awaited or self._deaf:
             return
         connection, now = self._connections[request.broker], self.clock._now
         connection.works()
