@@ -127,6 +127,8 @@ class Scenario(Spec):
         hashed = [number for number, operator in enumerate(operators) if operator.exchange == "hash" and number]
         if hashed and self.client.keys is None:
             yield ("flink", "operators", hashed[0], "exchange"), "records have no key to hash; say which: client: {keys: {…}}"
+        if operators and operators[-1].async_sink is not None and self.writer is not None:
+            yield ("flink", "operators", len(operators) - 1, "async_sink"), "it has its own destination; leave out the writer"
         if self.flink is not None and self.flink.exactly_once_sink and self.writer is not None:
             yield ("flink", "exactly_once_sink"), "the writer commits its own inserts; leave out the writer"
         if operators and self.consumer is not None and self.consumer.heap is not None:

@@ -163,7 +163,7 @@ class Occupancy:
             waiting=(rows["entered_s"], rows["started_s"]),
             waiting_weight=count,
             busy=(rows["started_s"], rows["served_s"]),
-            blocked=(rows["served_s"], rows["left_s"]),
+            blocked=(rows["served_s"], rows["left_s"]) if "writer" in self.result.scenario else (NOTHING, NOTHING),
             servers=self._flink_servers,
             overhead=self._option("consumer", "overhead", 0),
             bound=self._bound("flink", "network_buffers"),

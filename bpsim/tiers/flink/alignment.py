@@ -35,6 +35,7 @@ class Alignment:
         outputs: Sequence[ResultPartition],
         unread: Callable[[], InFlight],
         state: Callable[[], InFlight],
+        flush: Callable[[Callable[[], None]], None],
         is_current: Callable[[int], bool],
         acknowledge: Callable[[int, Ack], None],
     ) -> None:
@@ -43,6 +44,7 @@ class Alignment:
         self._outputs = outputs
         self._unread = unread
         self._state_now = state
+        self._flush = flush
         self._state: InFlight | None = None
         """The operator's, once a barrier has overtaken data."""
         self._is_current = is_current
@@ -72,12 +74,15 @@ class Alignment:
             channel.subpartition.resume()
             self._overtake([channel])
         elif len(self._seen) == len(self._gate.channels):
-            barrier = Barrier(barrier.checkpoint, barrier.blocks)
-            for output in self._outputs:
-                output.broadcast(barrier)
-            self._finish()
-            for seen in self._seen:
-                seen.subpartition.resume()
+            self._flush(lambda: self._pass(Barrier(barrier.checkpoint, barrier.blocks)))
+
+    def _pass(self, barrier: Barrier) -> None:
+        """All barriers are there, and the operator has no more to wait for."""
+        for output in self._outputs:
+            output.broadcast(barrier)
+        self._finish()
+        for seen in self._seen:
+            seen.subpartition.resume()
 
     def on_overtaking(self, channel: InputChannel, barrier: Barrier) -> None:
         """One that has come in front of all data."""

@@ -37,6 +37,11 @@ class AsyncIOSpec(Spec):
         default=None, description="a request that takes longer fails the job (TimeoutException); none waits for ever"
     )
 
+    @property
+    def seconds_per_record(self) -> float:
+        """With a full queue."""
+        return self.latency.mean / self.capacity
+
 
 class Entry:
     """A record in the queue."""

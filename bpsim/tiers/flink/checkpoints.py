@@ -12,6 +12,7 @@ from bpsim.result import Ended
 from bpsim.streams import Streams, to_grid
 from bpsim.tiers.flink.alignment import Ack, Alignment
 from bpsim.tiers.flink.async_io import AsyncWait
+from bpsim.tiers.flink.async_sink import AsyncSinkEnd
 from bpsim.tiers.flink.buffers import Barrier, InFlight
 from bpsim.tiers.flink.conf import Checkpointing
 from bpsim.tiers.flink.ends import TransactionalEnd
@@ -94,7 +95,8 @@ class Coordinator:
             subtask.gate,
             subtask.partitions,
             lambda: subtask.unread,
-            lambda: output.state if isinstance(output := subtask.output, AsyncWait) else InFlight(),
+            lambda: output.state if isinstance(output := subtask.output, AsyncWait | AsyncSinkEnd) else InFlight(),
+            lambda then: output.flush(then) if isinstance(output := subtask.output, AsyncSinkEnd) else then(),
             self.is_current,
             lambda checkpoint, ack: self._write(index, checkpoint, ack),
         )

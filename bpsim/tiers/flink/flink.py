@@ -53,7 +53,6 @@ class FlinkSpec(Spec):
 
     not_yet: ClassVar[dict[str, str]] = {
         "autoscaler": "a job keeps its parallelism while it runs; compare variants that differ in it",
-        "async_sink": "sinks block: a writer after the job batches its rows and retries, as the JDBC sink does",
     }
     version: str = Field(
         default="2.3", description="Flink's, 1.14 to 2.3: options, defaults and rules are those of that version"
@@ -112,6 +111,8 @@ class FlinkSpec(Spec):
             if self.exactly_once_sink and checkpointing is None:
                 why = "nothing would ever become visible without execution.checkpointing.interval"
                 raise Misfits([(("exactly_once_sink",), why)])
+            if self.exactly_once_sink and self.operators[-1].async_sink is not None:
+                raise Misfits([(("exactly_once_sink",), "an Async sink is at least once; leave it out")])
             if checkpointing is not None and checkpointing.max_concurrent > 1:
                 why = "one checkpoint at a time is modelled; leave it at 1"
                 raise Misfits([(("options", "execution.checkpointing.max-concurrent-checkpoints"), why)])

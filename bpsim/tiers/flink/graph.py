@@ -10,6 +10,7 @@ from pydantic import Field
 from bpsim.distributions import Constant, Distribution
 from bpsim.spec import Spec
 from bpsim.tiers.flink.async_io import AsyncIOSpec
+from bpsim.tiers.flink.async_sink import AsyncSinkSpec
 from bpsim.units import Bytes, PerSecond
 
 
@@ -32,6 +33,9 @@ class OperatorSpec(Spec):
     chained: bool = Field(default=True, description="whether forward means the same task; false keeps a network exchange")
     async_io: AsyncIOSpec | None = Field(
         default=None, description="what it asks a service about each record; service is then what a request costs the task"
+    )
+    async_sink: AsyncSinkSpec | None = Field(
+        default=None, description="how it writes to a destination of its own; service is then what a record costs the task"
     )
     record_size: Bytes | None = Field(default=None, description="bytes of a record it emits; none: as they came")
     state: Bytes | None = Field(default=None, description="bytes that a subtask writes in a checkpoint")
@@ -63,6 +67,8 @@ def misfits(operators: Sequence[OperatorSpec]) -> Iterator[tuple[tuple[str | int
 def _misplaced_async_io(operators: Sequence[OperatorSpec]) -> Iterator[tuple[tuple[str | int, ...], str]]:
     for number, operator in enumerate(operators):
         here = ("operators", number, "async_io")
+        if operator.async_sink is not None and number < len(operators) - 1:
+            yield ("operators", number, "async_sink"), "only the last operator is a sink"
         if operator.async_io is None:
             pass
         elif number == 0:
@@ -108,9 +114,11 @@ def state_bytes(operators: Sequence[OperatorSpec]) -> list[int]:
 def task_seconds(task: Task) -> float:
     """Seconds per record with all subtasks at work."""
     limit = rate_limit(task)
-    waits = [operator.async_io.latency.mean / operator.async_io.capacity for operator in task if operator.async_io is not None]
-    one = max(sum(operator.service.mean for operator in task), 0.0 if limit is None else 1 / limit, *waits)
-    return one / task[0].parallelism
+    asked = [operator.async_io.seconds_per_record for operator in task if operator.async_io is not None]
+    sink = task[-1].async_sink
+    sent = 0.0 if sink is None else sink.seconds_per_record
+    one = max(sum(operator.service.mean for operator in task), 0.0 if limit is None else 1 / limit, sent, *asked)
+    return max(one / task[0].parallelism, 0.0 if sink is None or sink.throughput is None else 1 / sink.throughput)
 
 
 def task_name(task: Task) -> str:

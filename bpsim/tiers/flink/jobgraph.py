@@ -13,6 +13,7 @@ from bpsim.kernel.buffer import Buffer, Sink
 from bpsim.kernel.clock import Clock
 from bpsim.streams import Draws, Streams
 from bpsim.tiers.flink.async_io import AsyncWait, Service
+from bpsim.tiers.flink.async_sink import AsyncSinkEnd, Destination
 from bpsim.tiers.flink.buffers import Segment
 from bpsim.tiers.flink.conf import FlinkConf
 from bpsim.tiers.flink.ends import BlockingEnd, End, TransactionalEnd
@@ -92,11 +93,11 @@ class JobGraph:
     def _add(self, task: Task, after: Task | None, record_bytes: tuple[int, int], first_slots: list[int]) -> None:
         vertex = Vertex(task_name(task), [], [], [])
         work = works([self._around.law(operator.name, operator.service) for operator in task])
-        waits = self._waits(task[0], record_bytes[0])
+        waits, sink = self._waits(task[0], record_bytes[0]), self._async_sink(task[-1], record_bytes[1])
         for number in range(task[0].parallelism):
             if self.vertices:
                 vertex.gates.append(self._gate(task, number, *first_slots))
-            output: Output = self._output(vertex, number, after, record_bytes[1])
+            output: Output = sink() if sink is not None else self._output(vertex, number, after, record_bytes[1])
             if waits is not None and isinstance(output, ResultPartition):
                 output = waits(output)
             if self.vertices:
@@ -121,6 +122,22 @@ class JobGraph:
 
         return wait
 
+    def _async_sink(self, operator: OperatorSpec, record_bytes: int) -> Callable[[], AsyncSinkEnd] | None:
+        """Makes the ends of an Async sink."""
+        spec, around = operator.async_sink, self._around
+        if spec is None:
+            return None
+        service = Service(lambda what: around.law(f"{operator.name}.{what}", spec.latency))
+        destination, outbox = Destination(spec, service.latency), around.outbox
+        assert isinstance(outbox, Sink)
+
+        def sink() -> AsyncSinkEnd:
+            end = AsyncSinkEnd(self.entered, around.rows, outbox, spec, destination, record_bytes)
+            self.ends.append(end)
+            return end
+
+        return sink
+
     def _connect(self, subtask: Subtask, output: Output, name: str) -> None:
         if isinstance(output, AsyncWait):
             assert isinstance(subtask, OperatorSubtask)
@@ -135,7 +152,7 @@ class JobGraph:
                 OutputFlusher(self.clock, output, subtask.settle, timeout, late)
         elif isinstance(output, End):
             output.subtask = subtask
-            if isinstance(output, BlockingEnd):
+            if isinstance(output, BlockingEnd | AsyncSinkEnd):
                 subtask.standing_is = Spent.BUSY
 
     def _output(self, vertex: Vertex, number: int, after: Task | None, record_bytes: int) -> Output:

@@ -48,6 +48,8 @@ class OperatorSubtask(Subtask):
             channel, element = found
             if isinstance(element, Barrier):
                 self.on_barrier(channel, element)
+                if self.standing:
+                    return False
                 continue
             self.bytes_in += element.size
             if self.debloater is not None:

@@ -167,7 +167,8 @@ class Subtask:
                 count = self._forget()
             if not count:
                 if not self.fetch():
-                    self.time.go(Spent.IDLE, now)
+                    if not self.standing:
+                        self.time.go(Spent.IDLE, now)
                     return
                 resumed = False
                 continue
