@@ -137,6 +137,16 @@ def test_a_knob_answers_and_the_keyboard_turns_it(visit: Callable[..., Visit]) -
     here.page.get_by_text("1.00", exact=True).first.wait_for()
 
 
+def test_a_long_run_can_be_stopped(visit: Callable[..., Visit]) -> None:
+    here = visit()
+    here.page.get_by_role("combobox", name="Scenario").fill("slow database")
+    here.page.get_by_role("option", name="slow database").click()
+    here.button("Stop").last.click()
+    here.page.get_by_text("Stopped by you").wait_for()
+    here.button("Run it again").wait_for()
+    here.page.get_by_text("Attempts per request").wait_for(state="detached")
+
+
 def test_a_typo_has_a_caret_and_nothing_is_lost(visit: Callable[..., Visit]) -> None:
     here = visit()
     here.section("Edit")
@@ -145,7 +155,7 @@ def test_a_typo_has_a_caret_and_nothing_is_lost(visit: Callable[..., Visit]) -> 
     editor.fill(text)
     here.button("Check and apply").click()
     here.page.get_by_text("did you mean 'timeout'").first.wait_for()
-    assert here.page.get_by_text("^^^^^^").first.is_visible()
+    here.page.get_by_text("^^^^^^").first.wait_for()
     assert editor.input_value() == text
     editor.fill(text.replace("timeot: 1 s ", "timeout: 900 ms "))
     here.button("Check and apply").click()
@@ -169,6 +179,13 @@ def test_files_are_opened_or_refused_with_a_reason(visit: Callable[..., Visit], 
     here.section("Edit")
     upload.set_input_files(wrong)
     here.page.get_by_text("'client' is missing").first.wait_for()
+    mine = tmp_path / "mine.properties"
+    mine.write_text("linger.ms=7\nbatch.sizes=1\n")
+    upload.set_input_files(mine)
+    here.page.get_by_text("mine.properties:2:1").wait_for()
+    mine.write_text("linger.ms=7\n")
+    upload.set_input_files(mine)
+    here.page.get_by_text("mine.properties:2:1").wait_for(state="detached")
     upload.set_input_files(good)
     here.page.get_by_role("heading", name="Opened from a file").wait_for()
 
@@ -200,6 +217,8 @@ def test_variants_are_compared_on_the_same_arrivals(visit: Callable[..., Visit])
     here.page.get_by_role("cell", name="metastable").first.wait_for()
     here.page.get_by_role("spinbutton", name="Seeds").fill("2")
     here.page.keyboard.press("Tab")
+    here.page.get_by_text("The same as a table").first.click()
+    here.page.locator("[data-testid=stDataFrame]").wait_for()
     here.button("How sure is that? Run 2 seeds").click()
     here.page.get_by_text("2 seeds, the same arrivals").wait_for()
     here.button("Empty the tray").click()

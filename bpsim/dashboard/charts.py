@@ -179,7 +179,7 @@ def losses(view: View) -> list[Chart]:
     return [Chart("Failed attempts by cause", picture.to_dict(), words, table)]
 
 
-def overlay(views: list[View], metric: str, unit: str, log: bool = False) -> Any:
+def overlay(views: list[View], metric: str, unit: str, log: bool = False) -> Chart:
     """One series of several views over time."""
     parts = [
         pd.DataFrame({"time_s": view.edges[:-1], "series": f"{letter}: {view.order.title}", "value": view.series[metric]})
@@ -189,7 +189,7 @@ def overlay(views: list[View], metric: str, unit: str, log: bool = False) -> Any
     if log:
         frame = frame[frame["value"] > 0]
     labels = list(dict.fromkeys(frame["series"]))
-    return (
+    picture = (
         alt.Chart(frame)
         .mark_line(strokeWidth=2)
         .encode(
@@ -201,4 +201,11 @@ def overlay(views: list[View], metric: str, unit: str, log: bool = False) -> Any
         )
         .properties(height=240)
         .configure_legend(orient="top", columns=1, labelLimit=600)
+    )
+    words = f"{unit} over time of {len(views)} settings: {'; '.join(labels)}."
+    return Chart(
+        unit[0].upper() + unit[1:],
+        picture.to_dict(),
+        words,
+        frame.pivot(index="time_s", columns="series", values="value")[labels],
     )

@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from bpsim.comparison import Comparison, hold_against
+from bpsim.dashboard.chart_page import draw
 from bpsim.dashboard.charts import overlay
 from bpsim.dashboard.desk import Desk, Order, variants_of
 from bpsim.dashboard.runs_page import judge, obtain
@@ -39,7 +40,7 @@ def show(desk: Desk) -> None:
     _table(found)
     _how_sure({letter: view.order for letter, view in zip(LETTERS, found, strict=False)})
     for metric, unit, log in SEEN:
-        st.altair_chart(overlay(found, metric, unit, log), width="stretch", alt=f"{unit} of {len(found)} settings over time")
+        draw(overlay(found, metric, unit, log), f"compare-{metric}")
 
 
 def _tray(desk: Desk) -> None:

@@ -21,7 +21,10 @@ def show(desk: Desk) -> None:
             st.toast("Applied: see Watch.")
             st.rerun()
     for complaint in desk.complaints:
-        st.code(complaint, language=None, wrap_lines=True)
+        what, _, under = complaint.partition("\n")
+        st.error(plain(what))
+        if under:  # not wrapped, so that the caret stays under its letter
+            st.code(under, language=None)
     if desk.complaints:
         st.caption(f"{len(desk.complaints)} to mend; nothing was applied, and nothing you typed is lost.")
     _upload(desk)

@@ -143,7 +143,7 @@ class Player {
       return `${NAMES[station.tier]}: ${[words.amount, words.state, ...held].filter(Boolean).join(", ")}`
     })
     const rates = this.film.rates
-    const text = `At ${this.now.toFixed(1)} s ${num(rates.offered[frame])}/s new requests, ${num(rates.retries[frame])}/s retries, ` +
+    const text = `At ${this.now.toFixed(1)} s: ${num(rates.offered[frame])}/s new requests, ${num(rates.retries[frame])}/s retries, ` +
       `${num(rates.goodput[frame])}/s answered in time.`
     this.find(".words").textContent = text
     this.canvas.setAttribute("aria-label", `The pipeline. ${text} ${said.join("; ")}.`)

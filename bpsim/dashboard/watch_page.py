@@ -11,6 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from bpsim.dashboard import bet
+from bpsim.dashboard.chart_page import draw
 from bpsim.dashboard.charts import Chart, charts
 from bpsim.dashboard.desk import Desk
 from bpsim.dashboard.player import player
@@ -62,7 +63,7 @@ def show(desk: Desk) -> None:
     _why(view)
     sleep(HEAD_START_S)
     for number, chart in enumerate(_charts(view.key, view)):
-        _chart(number, chart)
+        draw(chart, f"watch-{number}")
     _ledger(view)
     view = judge(view)
     _say(verdict, view)
@@ -109,17 +110,6 @@ def _why(view: View) -> None:
 @st.cache_resource(max_entries=24, show_spinner=False)
 def _charts(key: str, _view: View) -> list[Chart]:
     return charts(_view)
-
-
-@st.fragment
-def _chart(number: int, chart: Chart) -> None:
-    """A chart; its table is made when it is opened (five tables cost a browser more than five charts)."""
-    st.subheader(chart.title, anchor=False)
-    st.caption(plain(chart.words))
-    st.vega_lite_chart(None, chart.picture, width="stretch", alt=f"{chart.title}. {chart.words}")
-    twin = st.expander("The same as a table", key=f"twin-{number}", on_change="rerun")
-    if twin.open:
-        twin.dataframe(chart.table, height=220)
 
 
 def _ledger(view: View) -> None:

@@ -1,0 +1,19 @@
+"""A chart on a page, with its words and its table."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from bpsim.dashboard.charts import Chart
+from bpsim.dashboard.words import plain
+
+
+@st.fragment
+def draw(chart: Chart, key: str) -> None:
+    """A chart; its table is made when it is opened (five tables cost a browser more than five charts)."""
+    st.subheader(chart.title, anchor=False)
+    st.caption(plain(chart.words))
+    st.vega_lite_chart(None, chart.picture, width="stretch", alt=f"{chart.title}. {chart.words}")
+    twin = st.expander("The same as a table", key=f"twin-{key}", on_change="rerun")
+    if twin.open:
+        twin.dataframe(chart.table, height=220)
