@@ -109,7 +109,9 @@ class Simulation:
         rows, exactly_once = self.hops.rows["flink"], spec.exactly_once_sink
         around = Surroundings(self.streams, size, self._in_flink, outbox, rows, self._router(), exactly_once)
         batch = scenario.consumer.max_poll_records
-        return FlinkJob(clock, spec, self.streams, batch, around, row, self._marker("flink"))
+        assert scenario.broker is not None
+        partitions, mark = scenario.broker.partitions, self._marker("flink")
+        return FlinkJob(clock, spec, self.streams, batch, around, row, mark, partitions, self._lag)
 
     def _in_flink(self, name: str, law: Distribution) -> Callable[[int], float] | float:
         return to_grid(law.mean) if law.scv == 0 else self._demand(f"flink.{name}", law)

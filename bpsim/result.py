@@ -146,7 +146,8 @@ class Result:
     - `checkpoints` (only with a Flink job; row = checkpoint): `number`, `triggered_s`, `ended_s`, `ended` (`Ended`), longest
       `start_delay_s` and `alignment_s` of a subtask, `state_bytes`, `persisted_bytes` of in-flight data (unaligned).
     - `marks` (row = something that happened): `time_s`, `tier`, `kind`, `value`. Kinds: `fault_begins` and `fault_ends`
-      (value = number of the fault), `crash` (bytes held) and `restart` of a process,
+      (value = number of the fault), `crash` (bytes held) and `restart` of a process, `job_fails` of a Flink job
+      (checkpoints that failed in a row), `rescale` of one by its autoscaler (subtasks of its widest task from now on),
       `pause_begins` and `pause_ends` of the consumer, `hold_begins`
       and `hold_ends` of the broker (unread records), `pool_timeout`, `statement_timeout` and `dropped` of the writer (rows).
     """

@@ -201,7 +201,6 @@ def test_an_exactly_once_sink_writes_nothing_twice_and_everything_later(more: di
             },
             "one checkpoint at a time",
         ),
-        ({"operators": [{"name": "a"}, {"name": "b"}], "autoscaler": {}}, "autoscaler"),
     ],
 )
 def test_a_job_that_cannot_be_is_refused(flink: dict[str, Any], said: str) -> None:

@@ -34,6 +34,7 @@ CONTROLS = {
     "ramp_vs_spike": ("api.contention=0 s", "ramp_naive.success_share > 0.99"),
     "debloating": ("faults.0.factor=1.1", "off.checkpoint_s_p50 < 1"),
     "checkpoint_timeout": ("faults.0.factor=1.1", "aligned.job_failures == 0"),
+    "autoscaler_catchup": ("client.arrivals.points.1.rate=15/s", "on.rescales == 0"),
     "skewed_key": ("client.keys.hot_share=0.01", "skewed.delivered > 0.98 * skewed.offered"),
     "flink_upgrade": ("client.arrivals.rate=50/s", "flink_2_3.flink_latency_s_p50 < 1.1 * flink_1_20.flink_latency_s_p50"),
     "partition_and_heal": ("faults.0.lasts=1 ms", "small_buffer.success_share > 0.999"),

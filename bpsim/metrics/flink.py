@@ -20,6 +20,9 @@ FLINK_METRICS: dict[str, str] = {
     "checkpoint_s_max": "longest of those completed",
     "checkpoint_persisted_bytes_max": "most in-flight data in one checkpoint (unaligned)",
     "job_failures": "times a Flink job failed over because of its checkpoints",
+    "rescales": "times the autoscaler restarted a Flink job with other parallelism",
+    "rescale_down_s": "seconds that the job was down for it",
+    "rescale_catch_up_s": "seconds from the first rescale until every record takes less than 1 s again (NaN: never, or none)",
 }
 """Names for `summary`, with what they mean; NaN without a Flink job."""
 
@@ -28,7 +31,20 @@ def flink(result: Result) -> dict[str, float]:
     """Their values."""
     if "flink" not in result.tables:
         return {}
-    return _latency(result) | _subtasks(result) | _checkpoints(result)
+    return _latency(result) | _subtasks(result) | _checkpoints(result) | _rescales(result)
+
+
+def first_rescale(result: Result) -> float:
+    """When the autoscaler first stopped the job; NaN: never."""
+    marks = result.tables["marks"]
+    return float(marks["time_s"][marks["kind"] == "rescale"][0]) if "rescale" in marks["kind"] else nan
+
+
+def _rescales(result: Result) -> dict[str, float]:
+    marks = result.tables["marks"]
+    stops, starts = (marks["time_s"][marks["kind"] == kind] for kind in ("rescale", "restart"))
+    ends = np.append(starts, result.ended_s)[np.searchsorted(starts, stops)]
+    return {"rescales": len(stops), "rescale_down_s": float((ends - stops).sum())}
 
 
 def _latency(result: Result) -> dict[str, float]:

@@ -171,9 +171,13 @@ class Occupancy:
 
     @property
     def _flink_servers(self) -> int:
-        """Subtasks that records are served by: of a job those of its sink, whose times are in the table."""
+        """Subtasks that records are served by: of a job those of its sink, as many as it ever had."""
         operators = self.result.scenario["flink"].get("operators")
-        return int(operators[-1]["parallelism"]) if operators else self._option("flink", "parallelism", 1)
+        if not operators:
+            return self._option("flink", "parallelism", 1)
+        table = self.result.tables["flink"]
+        of_sink = table["vertex"] == table["vertex"][-1:]
+        return max(int(operators[-1]["parallelism"]), int(table["subtask"][of_sink].max(initial=0)) + 1)
 
     def _writer(self) -> Presence:
         rows = self._rows("writer")

@@ -6,7 +6,7 @@ from math import nan
 
 import numpy as np
 
-from bpsim.metrics.flink import FLINK_METRICS, flink
+from bpsim.metrics.flink import FLINK_METRICS, first_rescale, flink
 from bpsim.metrics.health import health
 from bpsim.metrics.ledger import ledger
 from bpsim.metrics.occupancy import Occupancy
@@ -230,19 +230,20 @@ def _lag(result: Result) -> dict[str, float]:
     ended = np.where(np.isnan(records["ended_s"]), result.ended_s, records["ended_s"])
     age = ended - records["produced_s"]
     old = np.flatnonzero(age > 600.0)
+    window = fault_window(result)
     return {
         "lag_max_s": float(age.max()),
-        "catch_up_s": _catch_up(result, ended, age),
+        "catch_up_s": _catch_up(result, ended, age, window[1] if window is not None else nan),
+        "rescale_catch_up_s": _catch_up(result, ended, age, first_rescale(result)),
         "lag_10min_s": float(records["produced_s"][old].min() + 600) if len(old) else nan,
     }
 
 
-def _catch_up(result: Result, ended: Column, age: Column) -> float:
-    window = fault_window(result)
+def _catch_up(result: Result, ended: Column, age: Column, since: float) -> float:
     late = age > 1.0
-    if window is None or (late & np.isnan(result.tables["records"]["ended_s"])).any():
+    if np.isnan(since) or (late & np.isnan(result.tables["records"]["ended_s"])).any():
         return nan
-    return max(0.0, float(ended[late].max(initial=0.0)) - window[1])
+    return max(0.0, float(ended[late].max(initial=0.0)) - since)
 
 
 def _tiers(result: Result, occupancy: Occupancy) -> dict[str, float]:

@@ -73,7 +73,8 @@ class _Rows:
         self._rows = rows
         self._seconds = rows["time_s"]
         last = float(self._seconds[-1]) if len(self._seconds) else 0.0
-        self.times: Floats = np.arange(step, last + 1e-9, step)
+        times = np.arange(step, last + 1e-9, step)
+        self.times: Floats = times[times + 1e-9 >= self._seconds[0]] if len(self._seconds) else times
         self._index = np.searchsorted(self._seconds, self.times + 1e-9) - 1
         self._views = np.arange(UPDATE_S, last + 1e-9, UPDATE_S)
 
@@ -90,7 +91,9 @@ class _Rows:
 
     def rate(self, name: str) -> Floats:
         """What a meter shows: the count now less that of a minute ago, over a minute."""
-        counts = np.concatenate(([0.0], self._rows[name]))
+        steps = np.diff(self._rows[name], prepend=0.0)
+        steps = np.where(steps < 0, self._rows[name], steps)  # a task that was started anew counts from 0
+        counts = np.concatenate(([0.0], np.cumsum(steps)))
         ends = np.searchsorted(self._seconds, self._views + 1e-9)
         begins = np.searchsorted(self._seconds, self._views - METER_S + 1e-9)
         return self._shown((counts[ends] - counts[begins]) / METER_S)

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from bpsim.kernel.buffer import Range, Sink
-from bpsim.kernel.clock import URGENT, Clock
+from bpsim.kernel.clock import URGENT, Clock, Event
 from bpsim.kernel.ledger import cover_of
 from bpsim.result import Column
 from bpsim.streams import to_grid
@@ -54,18 +54,24 @@ class Job:
         self._delivered_before = 0
         self._read = 0
         self._dying = False
+        self._starts: Event | None = None
+        """The start that is due."""
         self._flink: FlinkJob | None = None
 
     def follow(self, flink: FlinkJob) -> None:
         """A Flink job fails as a whole, and with checkpoints it is they that say what is read again."""
         self._flink = flink
-        flink.on_failure = self._fail
+        flink.on_failure, flink.on_rescale = self._fail, self._stop
 
     def _fail(self, delay: float | None) -> None:
-        self.crash()
+        self._mark("crash", float(self.held_bytes))
+        self._stop(delay)
+
+    def _stop(self, delay: float | None) -> None:
+        self._forget_everything()
         self._set_alive(False)
         if delay is not None:
-            self.clock.call_at(self.clock.now + to_grid(delay), self.restart)
+            self._starts = self.clock.call_at(self.clock.now + to_grid(delay), self.restart)
 
     def _set_alive(self, alive: bool) -> None:
         self._consumer.set_alive(alive)
@@ -102,8 +108,14 @@ class Job:
 
     def crash(self) -> None:
         """Everything inside is forgotten, and the broker gives out again what was not committed."""
-        now = self.clock.now
         self._mark("crash", float(self.held_bytes))
+        self._forget_everything()
+
+    def _forget_everything(self) -> None:
+        now = self.clock.now
+        if self._starts is not None:
+            self._starts.callbacks = []
+            self._starts = None
         inside = self._not_in_a_checkpoint()
         for part in self._parts:
             part.abandon(now)
@@ -145,6 +157,7 @@ class Job:
 
     def restart(self) -> None:
         """The process is there again."""
+        self._starts = None
         self._mark("restart", 0.0)
         self._set_alive(True)
         if self._flink is not None:

@@ -61,7 +61,7 @@ def run_alone(
         streams, record_bytes, partial(_law, streams), sink, rows.frombytes, key_router(streams, keys or Keys(distinct=1))
     )
     graph = JobGraph(clock, operators, conf, around, source)
-    gauges = Gauges(clock, graph)
+    gauges = Gauges(clock, lambda: graph)
     coordinator = None
     if conf.checkpointing is not None:
         snapshots = Snapshots(state_bytes(operators))

@@ -76,16 +76,20 @@ class Coordinator:
         self.failures = 0
         """Checkpoints in a row that failed."""
         self._options = options
-        self._snapshots = snapshots
         self._hands = hands or Hands()
         self._current: Checkpoint | None = None
         self._number = 0
         self._round = 0
         self._overdue = False
         self._delays = streams.rng("flink.checkpoints")
+        self.deploy(graph, snapshots)
+        self._schedule_first()
+
+    def deploy(self, graph: JobGraph, snapshots: Snapshots) -> None:
+        """From its next checkpoint on it takes them of this graph."""
+        self._snapshots = snapshots
         self._subtasks = graph.subtasks
         self._alignments = [self._alignment(index, subtask) for index, subtask in enumerate(self._subtasks)]
-        self._schedule_first()
 
     def _alignment(self, index: int, subtask: Subtask) -> Alignment | None:
         if not isinstance(subtask, OperatorSubtask):

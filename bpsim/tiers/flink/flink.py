@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Annotated, Any, ClassVar
+from itertools import pairwise
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
@@ -15,8 +16,9 @@ from bpsim.kernel.buffer import Buffer
 from bpsim.kernel.clock import Clock
 from bpsim.kernel.stage import Stage
 from bpsim.spec import Misfits, Spec
+from bpsim.tiers.flink.autoscaler import AutoscalerSpec
 from bpsim.tiers.flink.conf import BadConf, FlinkConf
-from bpsim.tiers.flink.graph import OperatorSpec, misfits, task_seconds, tasks
+from bpsim.tiers.flink.graph import OperatorSpec, is_chained, misfits, task_seconds, tasks
 from bpsim.tiers.flink.options import OPTIONS
 from bpsim.tiers.flink.placement import channels, shares
 from bpsim.tiers.flink.values import FlinkError, as_text, in_words, shown, version_of
@@ -51,9 +53,6 @@ class FlinkSpec(Spec):
     """Flink, as one operator of `parallelism` subtasks behind bounded buffers (a finished record waits for room), or, with
     `operators`, as a job with Flink's own network stack and checkpoints under a configuration of its own."""
 
-    not_yet: ClassVar[dict[str, str]] = {
-        "autoscaler": "a job keeps its parallelism while it runs; compare variants that differ in it",
-    }
     version: str = Field(
         default="2.3", description="Flink's, 1.14 to 2.3: options, defaults and rules are those of that version"
     )
@@ -69,6 +68,9 @@ class FlinkSpec(Spec):
         default=False, description="what the sink writes becomes visible with the next completed checkpoint (two-phase commit)"
     )
     recovery: Seconds = Field(default=0.0, description="time to deploy and restore a job that failed, after its restart delay")
+    autoscaler: AutoscalerSpec | None = Field(
+        default=None, description="changes the parallelism of the operators while the job runs, for a restart each time"
+    )
 
     @field_validator("version")
     @classmethod
@@ -80,7 +82,7 @@ class FlinkSpec(Spec):
         if not self.operators:
             if self.service is None:
                 raise ValueError("service is needed: the time for one record (or operators, for a whole job)")
-            for name in ("version", "options", "storage", "exactly_once_sink", "recovery"):
+            for name in ("version", "options", "storage", "exactly_once_sink", "recovery", "autoscaler"):
                 if self._says(name):
                     raise ValueError(f"{name} has no effect without operators, which make a job of Flink")
             return self
@@ -100,6 +102,19 @@ class FlinkSpec(Spec):
         return self
 
     @model_validator(mode="after")
+    def _can_be_rescaled(self) -> FlinkSpec:
+        if self.autoscaler is None:
+            return self
+        pairs = enumerate(pairwise(self.operators), 1)
+        bound = [number for number, pair in pairs if pair[1].exchange == "forward" and not is_chained(*pair)]
+        if bound:
+            why = "a task that is forwarded to over the network keeps the parallelism of the one before it; rebalance would do"
+            raise Misfits([(("operators", bound[0], "exchange"), why)])
+        if self.recovery == 0:
+            raise Misfits([(("recovery",), "every rescale is a restart, and takes its time: say how long")])
+        return self
+
+    @model_validator(mode="after")
     def _flink_would_start(self) -> FlinkSpec:
         if not self.operators:
             return self
@@ -108,6 +123,9 @@ class FlinkSpec(Spec):
         try:
             shares(self.operators, self.resolved)
             checkpointing = self.resolved.checkpointing
+            if self.autoscaler is not None and checkpointing is None:
+                why = "a job is rescaled from its last checkpoint, and it makes none without execution.checkpointing.interval"
+                raise Misfits([(("autoscaler",), why)])
             if self.exactly_once_sink and checkpointing is None:
                 why = "nothing would ever become visible without execution.checkpointing.interval"
                 raise Misfits([(("exactly_once_sink",), why)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import nan
 
 from bpsim.faults import Conditions
@@ -15,11 +15,14 @@ from bpsim.tiers.flink.checkpoints import Checkpoint, Coordinator, Hands, Snapsh
 from bpsim.tiers.flink.conf import FlinkConf
 from bpsim.tiers.flink.ends import TransactionalEnd
 from bpsim.tiers.flink.flink import FlinkSpec
-from bpsim.tiers.flink.graph import rate_limit, state_bytes, tasks
+from bpsim.tiers.flink.graph import OperatorSpec, rate_limit, state_bytes, tasks
 from bpsim.tiers.flink.jobgraph import JobGraph, Surroundings, Work
+from bpsim.tiers.flink.placement import shares
+from bpsim.tiers.flink.scaling import ControlLoop, rescaled
 from bpsim.tiers.flink.source import QueueSource
 from bpsim.tiers.flink.subtask import Output, Subtask
 from bpsim.tiers.flink.table import Gauges, checkpoint_table
+from bpsim.tiers.flink.values import FlinkError
 
 
 class FlinkJob:
@@ -34,12 +37,16 @@ class FlinkJob:
         around: Surroundings,
         rows: Callable[[tuple[float, ...]], None],
         mark: Callable[[str, float], None],
+        partitions: int,
+        lag: Callable[[], int],
     ) -> None:
         self.clock = clock
         self.conf: FlinkConf = spec.resolved
         self.inbox = Buffer(self.conf.source_queue_capacity * batch)
         self.on_failure: Callable[[float | None], None] = lambda delay: None
         """The job fails; it is to run again after so many seconds, or never."""
+        self.on_rescale: Callable[[float], None] = lambda delay: None
+        """The job is stopped, to run again after so many seconds."""
         self._row = rows
         self._mark = mark
         self._sources: list[QueueSource] = []
@@ -47,31 +54,48 @@ class FlinkJob:
         """Records that the last completed checkpoint holds, and with which the job starts anew."""
         self._batch = batch
         self._alive = True
-        self._rate_limit = rate_limit(tasks(spec.operators)[0])
+        self._around = around
+        self._operators: Sequence[OperatorSpec] = spec.operators
+        self._planned: Sequence[OperatorSpec] = spec.operators
+        """With which the job starts the next time."""
+        self._storage = spec.storage
+        self._speed = 1.0
         self._recovery = spec.recovery
         self._restarts = self.conf.restart.build()
         self._jitter = streams.rng("flink.restart")
-        self.graph = JobGraph(clock, spec.operators, self.conf, around, self._source)
-        self.graph.on_failure = self._fail
+        self.graph = self._build()
         self.inbox.on_item = self._on_item
-        self.gauges = Gauges(clock, self.graph)
-        self.coordinator = self._coordinator(spec, streams)
+        self.gauges = Gauges(clock, lambda: self.graph)
+        self.coordinator = self._coordinator(streams)
+        self._scaling: ControlLoop | None = None
+        if spec.autoscaler is not None:
+            self._scaling = ControlLoop(clock, spec.autoscaler, spec.operators, partitions, lag, self._rescale)
+            self._scaling.on_start(self.graph)
+
+    def _build(self) -> JobGraph:
+        graph = JobGraph(self.clock, self._operators, self.conf, self._around, self._source)
+        graph.on_failure = self._fail
+        return graph
 
     def _source(self, number: int, output: Output, work: Work, entered: array[float]) -> Subtask:
-        self._sources.append(QueueSource(self.clock, output, work, self.inbox, self._batch, entered, self._rate_limit))
+        limit = rate_limit(tasks(self._operators)[0])
+        self._sources.append(QueueSource(self.clock, output, work, self.inbox, self._batch, entered, limit))
         return self._sources[-1]
 
     def _on_item(self) -> None:
         for source in self._sources:
             source.on_item()
 
-    def _coordinator(self, spec: FlinkSpec, streams: Streams) -> Coordinator | None:
+    def _coordinator(self, streams: Streams) -> Coordinator | None:
         options = self.conf.checkpointing
         if options is None:
             return None
-        snapshots = Snapshots(state_bytes(spec.operators), spec.storage)
         hands = Hands(self._begin_epoch, self._complete, self._fail)
-        return Coordinator(self.clock, self.graph, options, streams, snapshots, hands)
+        return Coordinator(self.clock, self.graph, options, streams, self._snapshots, hands)
+
+    @property
+    def _snapshots(self) -> Snapshots:
+        return Snapshots(state_bytes(self._operators), self._storage)
 
     def _begin_epoch(self, source: int, checkpoint: int) -> list[int]:
         return self._sources[source].begin_epoch(checkpoint)
@@ -89,6 +113,29 @@ class FlinkJob:
         self._mark("job_fails", float(self.coordinator.failures if self.coordinator else 0))
         self.on_failure(None if delay is None else delay + self._recovery)
 
+    def _rescale(self, parallelism: list[int]) -> None:
+        """Stop, and start anew from the last completed checkpoint; for good when the new tasks have not buffers enough."""
+        self._planned = rescaled(self._operators, parallelism)
+        self._mark("rescale", float(max(parallelism)))
+        try:
+            shares(self._planned, self.conf)
+        except FlinkError:
+            self._planned = self._operators
+            self._mark("job_fails", 0.0)
+            self.on_failure(None)
+        else:
+            self.on_rescale(self._recovery)
+
+    def _deploy(self) -> None:
+        """Put another graph in the place of the one that was stopped."""
+        self.graph.stop()
+        self._operators = self._planned
+        self._sources = []
+        self.graph = self._build()
+        self.graph.set_speed(self._speed)
+        if self.coordinator is not None:
+            self.coordinator.deploy(self.graph, self._snapshots)
+
     @property
     def uncommitted(self) -> list[tuple[int, int]] | None:
         """What was taken from the queue and is in no completed checkpoint; None when the job makes none."""
@@ -98,6 +145,7 @@ class FlinkJob:
 
     def set_conditions(self, now: Conditions) -> None:
         """Work at another speed, or take nothing in."""
+        self._speed = now.speed
         self.graph.set_speed(now.speed)
         self.inbox.set_open(now.accepting)
 
@@ -110,15 +158,21 @@ class FlinkJob:
         self.graph.clear()
         if self.coordinator is not None:
             self.coordinator.clear()
+        if self._scaling is not None:
+            self._scaling.on_stop()
 
     def restart(self) -> None:
         """The job runs again, from the last completed checkpoint."""
         self._alive = True
+        if self._planned is not self._operators:
+            self._deploy()
         count = len(self._sources)
         for number, source in enumerate(self._sources):
             source.restore(self.in_flight[number::count])
         if self.coordinator is not None:
             self.coordinator.restart()
+        if self._scaling is not None:
+            self._scaling.on_start(self.graph)
 
     def unfinished(self) -> list[tuple[float, ...]]:
         """Rows of what is inside."""

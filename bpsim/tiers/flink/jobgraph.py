@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import nan
 
 from bpsim.distributions import Distribution
@@ -47,6 +47,8 @@ class Surroundings:
     """(records, parallelism) -> where their keys live"""
     exactly_once: bool = False
     """Whether the sink is transactional."""
+    entered: array[float] = field(default_factory=lambda: array("d"))
+    """When each record entered the job."""
 
 
 @dataclass
@@ -69,13 +71,14 @@ class JobGraph:
     ) -> None:
         self.clock = clock
         self.conf = conf
-        self.entered = array("d")
+        self.entered = around.entered
         self._around = around
         self._source = source
         self._shares = shares(operators, conf)
         self._waiting: deque[BlockingEnd] = deque()
         self.on_failure: Callable[[], None] = lambda: None
         """An operator has failed, and the job with it."""
+        self._flushers: list[OutputFlusher] = []
         self.ends: list[End] = []
         self.waits: list[AsyncWait] = []
         """Of async I/O."""
@@ -149,7 +152,7 @@ class JobGraph:
             timeout = self.conf.buffer_timeout
             if timeout:
                 late = Draws(self._around.streams.rng(f"flink.flush.{name}"), lambda rng, n: rng.uniform(*OVERSLEPT, n))
-                OutputFlusher(self.clock, output, subtask.settle, timeout, late)
+                self._flushers.append(OutputFlusher(self.clock, output, subtask.settle, timeout, late))
         elif isinstance(output, End):
             output.subtask = subtask
             if isinstance(output, BlockingEnd | AsyncSinkEnd):
@@ -252,6 +255,14 @@ class JobGraph:
             wait.clear()
         for end in self.ends:
             end.clear()
+
+    def stop(self) -> None:
+        """Another graph takes its place: nothing of it happens any more."""
+        for flusher in self._flushers:
+            flusher.stop()
+        for subtask in self.subtasks:
+            if isinstance(subtask, OperatorSubtask):
+                subtask.stop()
 
 
 def _late(subtasks: list[Subtask], number: int) -> Callable[[], None]:

@@ -63,13 +63,20 @@ class OutputFlusher:
         self._timeout = to_grid(timeout)
         self._late = late
         self._count = 0
+        self._over = False
         self._sleep()
+
+    def stop(self) -> None:
+        """The task is gone for good."""
+        self._over = True
 
     def _sleep(self) -> None:
         self._clock.call_small(self._clock._now + self._timeout + self._late[self._count], self._flush, None)
         self._count += 1
 
     def _flush(self, _: object) -> None:
+        if self._over:
+            return
         self._settle()
         self._partition.flush()
         self._sleep()

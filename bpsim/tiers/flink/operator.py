@@ -32,6 +32,7 @@ class OperatorSubtask(Subtask):
         """A barrier has queued behind the data, and it is its turn."""
         self.debloater = debloating.debloater() if debloating else None
         self._reading: tuple[InputChannel, Slice] | None = None
+        self._over = False
         gate.on_item = self._on_item
         if debloating is not None:
             self._meter = debloating.meter()
@@ -79,7 +80,12 @@ class OperatorSubtask(Subtask):
         return unread
 
     def _due(self, _: object) -> None:
-        self.post(self._debloat)
+        if not self._over:
+            self.post(self._debloat)
+
+    def stop(self) -> None:
+        """The task is gone for good."""
+        self._over = True
 
     def _debloat(self) -> None:
         """Decide how much a buffer should hold, and begin the next period."""

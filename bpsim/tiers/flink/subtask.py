@@ -80,7 +80,7 @@ class Subtask:
         self.clock = clock
         self.output = output
         self._permits = None if rate_limit is None else Permits(rate_limit, clock._now)
-        self.time = TimeSpent()
+        self.time = TimeSpent(clock._now)
         self.partitions: Sequence[ResultPartition] = ()
         """Its output, when it is not the end of the job."""
         self.records_in = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable
 from math import nan
 
 import numpy as np
@@ -31,33 +32,35 @@ COLUMNS = ("time_s", "vertex", "subtask", *TIMES, *COUNTS, *GATE, *PARTITION)
 class Gauges:
     """Looks at every subtask once a second. A gauge of what a subtask does not have is NaN."""
 
-    def __init__(self, clock: Clock, graph: JobGraph) -> None:
+    def __init__(self, clock: Clock, graph: Callable[[], JobGraph]) -> None:
         self._clock = clock
         self._graph = graph
         self._flat = array("d")
-        self._before = {id(subtask): [0.0] * 4 for subtask in graph.subtasks}
+        self._before: dict[Subtask, list[float]] = {}
         clock.call_small(clock._now + EVERY, self._look, None)
 
     def _look(self, _: object) -> None:
-        graph, now = self._graph, self._clock._now
+        graph, now = self._graph(), self._clock._now
         graph.settle()
         for number, vertex in enumerate(graph.vertices):
             for index, subtask in enumerate(vertex.subtasks):
                 self._flat.extend((now, number, index, *self._times(subtask, now), *_counts(subtask)))
                 self._flat.extend(_gate(subtask, vertex.gates[index]) if vertex.gates else [nan] * len(GATE))
                 self._flat.extend(_partition(vertex.partitions[index]) if vertex.partitions else [nan] * len(PARTITION))
+        self._before = {subtask: self._before[subtask] for subtask in graph.subtasks}
         self._clock.call_small(now + EVERY, self._look, None)
 
     def _times(self, subtask: Subtask, now: float) -> list[float]:
+        """Of one that is new, the time before it was there counts as idle."""
         spent = subtask.spent(now)
-        before, self._before[id(subtask)] = self._before[id(subtask)], spent
+        before, self._before[subtask] = self._before.get(subtask, [sum(spent) - EVERY, 0.0, 0.0, 0.0]), spent
         return [1000 * (after - earlier) / EVERY for after, earlier in zip(spent, before, strict=True)]
 
     def table(self) -> Table:
         """The table `flink`."""
         rows = np.array(self._flat).reshape(-1, len(COLUMNS))
         table: Table = {name: rows[:, index] for index, name in enumerate(COLUMNS)}
-        names = np.array([vertex.name for vertex in self._graph.vertices], dtype=object)
+        names = np.array([vertex.name for vertex in self._graph().vertices], dtype=object)
         table["vertex"] = names[table["vertex"].astype(np.int64)]
         table["subtask"] = table["subtask"].astype(np.int32)
         return table

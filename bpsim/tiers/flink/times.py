@@ -22,10 +22,10 @@ class TimeSpent:
 
     __slots__ = ("_since", "now_in", "seconds")
 
-    def __init__(self) -> None:
+    def __init__(self, now: float = 0.0) -> None:
         self.now_in = Spent.IDLE
         self.seconds = [0.0, 0.0, 0.0, 0.0]
-        self._since = 0.0
+        self._since = now
 
     def go(self, state: Spent, now: float) -> None:
         """From now on the subtask is in `state`."""
