@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from bpsim.spec import Spec
-from bpsim.units import PositiveSeconds, Seconds
+from bpsim.units import BytesPerSecond, PositiveSeconds, Seconds
 
 Target = Literal["api", "broker", "consumer", "flink", "writer"]
 STEPS = 20
@@ -29,6 +30,10 @@ class Conditions:
     """Brokers that do not answer, while the others do."""
     writable: bool = True
     """Whether a log can be appended to."""
+    slow_followers: int = 0
+    """How many followers of every partition copy slowly."""
+    copying: float = inf
+    """Bytes a second that such a follower copies from each leader."""
     reachable: bool = True
     """Whether messages to and from the tier before it arrive."""
     locked: bool = False
@@ -231,6 +236,22 @@ class LeaderDown(_Fault):
         return replace(now, away=now.away | {self.broker})
 
 
+class SlowFollower(_Fault):
+    """Some followers of every partition copy slowly or not at all. With acks=all the producer waits for them until they are in
+    sync no more (replica.lag.time.max.ms); then nobody does, unless fewer than min.insync.replicas are left."""
+
+    kind: Literal["slow_follower"] = "slow_follower"
+    target: Literal["broker"] = "broker"
+    followers: int = Field(default=1, ge=1, le=32_766, description="of every partition")
+    throughput: BytesPerSecond | None = Field(
+        default=None, description="what each copies from a leader; none: nothing (it is dead, or hangs)"
+    )
+
+    def change(self, now: Conditions, elapsed: float) -> Conditions:
+        slow = max(now.slow_followers, self.followers)
+        return replace(now, slow_followers=slow, copying=min(now.copying, self.throughput or 0.0))
+
+
 class Rebalance(_Fault):
     """The consumer's group rebalances (eager protocol): what was fetched is handled, nothing is fetched."""
 
@@ -265,6 +286,7 @@ Fault = Annotated[
     | Lock
     | DiskFull
     | LeaderDown
+    | SlowFollower
     | Rebalance
     | Spike,
     Field(discriminator="kind"),

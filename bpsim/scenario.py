@@ -97,6 +97,11 @@ class Scenario(Spec):
                 yield ("faults", index, "target"), no_such_tier(fault.target, self.tiers)
             if fault.kind == "leader_down" and self.broker is not None and fault.broker >= self.broker.brokers:
                 yield ("faults", index, "broker"), f"brokers are numbered from 0, and there are {self.broker.brokers} of them"
+            if fault.kind == "slow_follower" and self.broker is not None and fault.followers >= self.broker.replicas:
+                what = f"a partition has {self.broker.replicas - 1} followers; raise broker.replicas"
+                yield ("faults", index, "followers"), what
+            if fault.kind == "slow_follower" and self.producer is not None and self.producer.acks != "all":
+                yield ("faults", index), f"with acks {self.producer.acks} nobody waits for followers; set producer.acks to all"
             if fault.at >= self.duration:
                 yield ("faults", index, "at"), f"the run ends at {self.duration:g} s, before this fault at {fault.at:g} s"
             patient = self.client.timeout is None and self.client.deadline is None

@@ -171,6 +171,7 @@ EVERY_FAULT = [
     {"kind": "lock"},
     {"kind": "disk_full"},
     {"kind": "leader_down"},
+    {"kind": "slow_follower"},
     {"kind": "rebalance"},
     {"kind": "spike", "factor": 3.0},
 ]
@@ -184,7 +185,9 @@ def name_of(fault: dict[str, Any]) -> str:
 @pytest.mark.parametrize("client", [{}, {"hedge": {"after": 0.05}}, {"retry": {"kind": "exponential", "base": 0.05}}])
 def test_after_any_fault_everything_is_back_where_it_was(fault: dict[str, Any], client: dict[str, Any]) -> None:
     again = {"at": 3.0, "lasts": 1.0, "times": 2, "every": 1.7}
-    scenario = pipeline([fault | again], duration=120.0, until=10.0, client=client, api={"cancellation": "propagated"})
+    broker = {"brokers": 2, "replicas": 2} if fault["kind"] == "slow_follower" else {}
+    rest = {"client": client, "api": {"cancellation": "propagated"}, "broker": broker}
+    scenario = pipeline([fault | again], duration=120.0, until=10.0, **rest)
     simulation = Simulation(scenario, 3)
     simulation.advance(120.0)
     metrics.check(simulation.result())

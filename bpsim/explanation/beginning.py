@@ -28,6 +28,7 @@ FAULTS = {
     "errors": "answers {share} of its requests with a 500",
     "lock": "finds its table locked",
     "disk_full": "has a full disk",
+    "slow_follower": "has followers that do not keep up",
     "rebalance": "rebalances and reads nothing",
     "spike": "sends {factor:g} times as much",
 }

@@ -13,6 +13,7 @@ from bpsim.kernel.servers import TimedServers
 from bpsim.streams import Draws, Streams, to_grid
 from bpsim.tiers.batch import Batch, Request
 from bpsim.tiers.broker.link import Link
+from bpsim.tiers.broker.replication import Replication
 from bpsim.tiers.broker.spec import BrokerSpec
 from bpsim.tiers.broker.store import Store
 
@@ -64,6 +65,9 @@ class Broker:
         self._requests = 0
         self._row = row
         self._mark = mark
+        self._replication: Replication | None = None
+        if spec.replicas > 1:
+            self._replication = Replication(clock, spec, record_bytes, self._commit, self._append_to_too_few, mark)
         self.log.on_room = self._let_in
 
     def receive(self, request: Request) -> None:
@@ -92,7 +96,7 @@ class Broker:
             self._admit(request)
 
     def _admit(self, request: Request) -> None:
-        if not self._writable or request.broker in self._halted:
+        if not self._writable or request.broker in self._halted or self._is_short(request.broker):
             self._respond(request, "retry")
         elif self._rejects and not self._fits(request):
             self._respond(request, "refused")
@@ -103,6 +107,9 @@ class Broker:
             self.log.wanted = True
         else:
             self._begin(request)
+
+    def _is_short(self, leader: int) -> bool:
+        return self._replication is not None and self._replication.too_few(leader)
 
     def _fits(self, request: Request) -> bool:
         if not (self._holds or self._rejects):
@@ -152,11 +159,25 @@ class Broker:
         self._acking.begin(self.clock._now, latency, request)
 
     def _acked(self, request: Request) -> None:
+        if self._replication is None:
+            self._commit(request)
+        else:
+            self._replication.copy(request)
+
+    def _commit(self, request: Request) -> None:
+        self._keep(request)
+        self._respond(request, None)
+
+    def _append_to_too_few(self, request: Request) -> None:
+        """The ISR has shrunk below `min_insync` meanwhile: it is there, and the producer is told to try again."""
+        self._keep(request)
+        self._respond(request, "retry")
+
+    def _keep(self, request: Request) -> None:
         now = self.clock._now
         for batch in request.batches:
             self._on_the_way -= batch.end - batch.first
             self._store(batch, now)
-        self._respond(request, None)
 
     def _store(self, batch: Batch, now: float) -> None:
         if batch.appended and self._dedups:
@@ -199,7 +220,9 @@ class Broker:
     def _look_at_the_disk(self, broker: int) -> None:
         if self.spec.disk is None or broker in self._halted:
             return
-        if self.log.stored_bytes(range(broker, self.spec.partitions, self.spec.brokers)) >= self.spec.disk:
+        brokers, copied = self.spec.brokers, range(self.spec.replicas)
+        led = (range((broker - further) % brokers, self.spec.partitions, brokers) for further in copied)
+        if sum(map(self.log.stored_bytes, led)) >= self.spec.disk:
             self._halted.add(broker)
             self._mark("disk_full", float(broker))
 
@@ -223,6 +246,8 @@ class Broker:
         self._acking.set_speed(self.clock.now, now.speed if now.reachable else 0.0)
         self._accepting = now.accepting and now.reachable and now.speed > 0
         self._writable = now.writable
+        if self._replication is not None:
+            self._replication.set_slow(now.slow_followers, now.copying if now.speed > 0 else 0.0)
         self._away = now.away
         self._let_in()
         for link in self._links:

@@ -38,6 +38,13 @@ class BrokerSpec(KafkaSpec):
         default=1, ge=1, le=10_000, description="they lead the partitions in turn; the producer has a connection to each"
     )
     partitions: int = Field(default=6, ge=1, le=100_000)
+    replicas: int = Field(
+        default=1, ge=1, le=32_767, description="of every partition, on as many brokers; acks=all waits for those in sync"
+    )
+    min_insync: int = Field(default=1, ge=1, le=32_767, description="with fewer replicas in sync the leader refuses to append")
+    replica_lag_max: PositiveSeconds = Field(
+        default=30.0, description="a follower that has not caught up for so long is not in sync any more"
+    )
     throughput: BytesPerSecond | None = Field(
         default=None, description="bytes a second one partition appends; none is unlimited"
     )
@@ -73,6 +80,10 @@ class BrokerSpec(KafkaSpec):
 
     @model_validator(mode="after")
     def _fits_together(self) -> BrokerSpec:
+        if self.replicas > self.brokers:
+            raise ValueError(f"Replication factor: {self.replicas} larger than available brokers: {self.brokers}.")
+        if self.min_insync > self.replicas:
+            raise ValueError(f"{self.min_insync} of {self.replicas} replicas are never in sync; raise replicas")
         if self.overflow == "retain" and (self.retention != Bound() or self.retention_time is not None):
             raise ValueError("overflow retain keeps everything, so retention would do nothing; leave it out")
         if self.overflow == "reject_publish" and self.retention == Bound():
