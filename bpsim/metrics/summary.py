@@ -8,6 +8,7 @@ import numpy as np
 
 from bpsim.metrics.flink import FLINK_METRICS, first_rescale, flink
 from bpsim.metrics.health import health
+from bpsim.metrics.lag import LAG_METRICS, log_lag
 from bpsim.metrics.ledger import ledger
 from bpsim.metrics.occupancy import Occupancy
 from bpsim.metrics.pressure import fault_window, onsets
@@ -55,7 +56,7 @@ METRICS: dict[str, str] = {
     "lag_10min_s": "when that age first passed 10 minutes (NaN: never)",
     "api_peak_bytes": "largest memory of the API process: requests inside and the producer's buffer",
 }
-METRICS |= FLINK_METRICS
+METRICS |= FLINK_METRICS | LAG_METRICS
 METRICS |= {
     f"latency_{kind}_s_{name}": f"{name} seconds from intended first send to {what}"
     for kind, what in (("success", "a success"), ("failure", "a final failure"), ("final", "the final outcome"))
@@ -85,7 +86,7 @@ def summary(result: Result, occupancy: Occupancy | None = None) -> dict[str, flo
     at hand, saves making it again."""
     occupancy = occupancy or Occupancy(result)
     values = _totals(result) | _latency(result) | _phases(result) | _crash(result, occupancy) | _lag(result)
-    values |= _by_criticality(result) | _insert_errors(result) | flink(result)
+    values |= _by_criticality(result) | _insert_errors(result) | flink(result) | log_lag(result)
     values["recovery_time_s"] = recovery_time(result)
     values |= _tiers(result, occupancy) | onsets(result, occupancy)
     return {name: float(values.get(name, nan)) for name in METRICS}

@@ -96,7 +96,8 @@ class Broker:
             self._admit(request)
 
     def _admit(self, request: Request) -> None:
-        if not self._writable or request.broker in self._halted or self._is_short(request.broker):
+        followers = self._replication
+        if not self._writable or request.broker in self._halted or (followers and followers.too_few(request.broker)):
             self._respond(request, "retry")
         elif self._rejects and not self._fits(request):
             self._respond(request, "refused")
@@ -107,9 +108,6 @@ class Broker:
             self.log.wanted = True
         else:
             self._begin(request)
-
-    def _is_short(self, leader: int) -> bool:
-        return self._replication is not None and self._replication.too_few(leader)
 
     def _fits(self, request: Request) -> bool:
         if not (self._holds or self._rejects):
@@ -159,10 +157,11 @@ class Broker:
         self._acking.begin(self.clock._now, latency, request)
 
     def _acked(self, request: Request) -> None:
-        if self._replication is None:
-            self._commit(request)
-        else:
+        if self._replication is not None:
             self._replication.copy(request)
+            return
+        self._keep(request)
+        self._respond(request, None)
 
     def _commit(self, request: Request) -> None:
         self._keep(request)

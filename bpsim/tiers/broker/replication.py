@@ -64,7 +64,7 @@ class Replication:
 
     def _begin(self, leader: int) -> None:
         request, _ = self._queues[leader][0]
-        self._copying.begin(self._clock._now, float(sum(map(len, request.batches)) * self._size), leader)
+        self._copying.begin(self._clock._now, float(request.records * self._size), leader)
 
     def _copied(self, leader: int) -> None:
         request, _ = self._queues[leader].popleft()

@@ -28,7 +28,7 @@ class PrefetchingMember(Member):
         """Records in the buffers."""
         self._asked: list[int] = []
         """The partitions that the fetch at the broker asks for."""
-        self._is_paused = self._taking = False
+        self._taking = False
 
     def poll(self) -> None:
         """Go on as far as possible: with fetching, and with records if the loop is free."""
@@ -42,11 +42,9 @@ class PrefetchingMember(Member):
         self._take()
 
     def _look_downstream(self) -> None:
-        if self._spec.when_full == "pause" and (self._held or self.unread):
-            self._is_paused = self._outbox.room <= 0
-            self._group.note_pause(self.number, self._is_paused)
-            self._outbox.wanted |= self._is_paused
-            if self._is_paused and not self._java:
+        if self._pauses and (self._held or self.unread):
+            self._note_pause(self._outbox.room <= 0)
+            if self._paused and not self._java:
                 self._give_back(list(self._buffers))
 
     def _wants(self, partition: int) -> bool:
@@ -55,7 +53,7 @@ class PrefetchingMember(Member):
 
     def _ask(self) -> None:
         """Send a fetch, unless one is under way or the buffers are full."""
-        if self._asked or self._is_paused or self._fetching.jobs() or (not self._java and self._held >= self._limits.queued):
+        if self._asked or self._paused or self._fetching.jobs() or (not self._java and self._held >= self._limits.queued):
             return
         self._asked = [partition for partition in sorted(self.partitions) if self._wants(partition)]
         self._sent_at = self._clock._now
@@ -92,9 +90,9 @@ class PrefetchingMember(Member):
         if self._taking:
             return
         self._taking = True
-        while self.free and self._held and self._group.polling and not self._is_paused:
+        while self.free and self._held and self._group.polling and not self._paused:
             count = self._spec.max_poll_records
-            if self._spec.when_full == "pause":
+            if self._pauses:
                 count = min(count, self._outbox.room)
             self._begin_poll()
             taken = self._pop(count)
@@ -157,7 +155,7 @@ class PrefetchingMember(Member):
         super().abandon(now)
         self._buffers.clear()
         self._buffered.clear()
-        self._held, self._asked, self._is_paused = 0, [], False
+        self._held, self._asked = 0, []
 
     def _in_hand(self) -> list[tuple[float, ...]]:
         waiting = [entry for buffer in self._buffers.values() for entry in buffer]
