@@ -200,6 +200,7 @@ class Player {
     drawSink(pen, this.boxes.sink, this.film.done, frame, this.ink)
     this.drawTokens(passed, before, frame)
     this.drawFlights(passed)
+    for (const { tier } of this.film.stations) drawTags(pen, this.boxes[tier], this.states(tier))
     drawGraves(pen, this.boxes, this.film.graves, frame, this.ink)
   }
 
@@ -372,9 +373,14 @@ function label(pen, box, vertical, ink, name, lines, states) {
   pen.fillText(name, middle, box.y - 8)
   pen.font = "12.5px sans-serif"
   lines.forEach((line, i) => pen.fillText(line, middle, box.y + box.h + 17 + 16 * i, box.w + 12))
-  if (!states.length) return
+}
+
+// What holds a station up, over its tokens; in the narrow layout it stands beneath.
+function drawTags(pen, box, states) {
+  if (box.h < 60) return
+  pen.textAlign = "center"
   pen.font = "bold 12px sans-serif"
-  states.slice(0, 2).forEach((state, i) => tag(pen, state.words, middle, box.y + 16 + 20 * i, box.w + 12))
+  states.slice(0, 2).forEach((state, i) => tag(pen, state.words, box.x + box.w / 2, box.y + 16 + 20 * i, box.w + 12))
 }
 
 function tag(pen, words, x, y, most) {
