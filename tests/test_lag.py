@@ -42,6 +42,12 @@ def test_a_consumer_that_stands_still_lags_by_rate_times_time() -> None:
     assert found["committed_max_s"] == pytest.approx(5.0, abs=0.05)
 
 
+def test_what_is_never_read_lags_to_the_end() -> None:
+    found = lag({"commit_interval": 1.0}, faults=[{"kind": "stall", "target": "consumer", "at": 15.0, "lasts": 100.0}])
+    assert found["position_max_s"] == found["committed_max_s"] == pytest.approx(5.0, abs=0.02)
+    assert found["position_max"] == pytest.approx(500, abs=3)
+
+
 def test_a_deep_prefetch_looks_read_and_is_not_committed() -> None:
     found = lag({"client": "librdkafka", "service": 0.02, "commit_interval": 1.0})
     assert found["position_max"] <= 2
