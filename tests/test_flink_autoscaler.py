@@ -10,7 +10,7 @@ import pytest
 
 from bpsim.engine import Simulation, run
 from bpsim.metrics import summary
-from bpsim.result import Result
+from bpsim.result import Ended, Result
 from bpsim.telemetry import Exposition, add_flink
 from bpsim.tiers.flink import FlinkJob
 from bpsim.tiers.flink.autoscaler import Autoscaler, AutoscalerSpec, Evaluated, Look, Seen, VertexSpec, aligned, evaluate
@@ -108,6 +108,13 @@ def test_scaling_down_waits_and_takes_the_most_that_was_asked_for() -> None:
     assert wanted[6] is not None and wanted[6][1] > 4
     at_once = Autoscaler(SPEC.but(scale_down_interval=0.0), TWO)
     assert [at_once.look(look, (1, 10)) for look in looks(0.2)][-1] == [1, 4]
+
+
+def test_asking_to_scale_down_begins_anew_after_a_busy_spell() -> None:
+    policy = Autoscaler(SPEC.but(scale_down_interval=40.0, metrics_window=10.0, control_interval=10.0), TWO)
+    shares = (0.2, 0.2, 0.2, 0.2, 0.65, 0.65, 0.65, 0.2, 0.2, 0.2, 0.2)
+    wanted = [policy.look(moved(looks(busy)[0], 10.0 * index), (1, 10)) for index, busy in enumerate(shares)]
+    assert wanted == [None] * len(shares)
 
 
 def test_a_long_backlog_is_worked_off_before_anything_is_scaled_down() -> None:
@@ -209,6 +216,18 @@ def test_a_crash_meanwhile_starts_the_job_once_and_as_planned(at: float) -> None
     last = result.tables["flink"]
     sinks = last["subtask"][(last["vertex"] == "sink") & (last["time_s"] == last["time_s"][-1])]
     assert len(sinks) == marks["value"][marks["kind"] == "rescale"][-1]
+
+
+def test_barriers_of_the_rescaled_job_queue_behind_its_own_data() -> None:
+    """As much as comes in and no more: its backlog keeps its buffers full, and a crash finds them so."""
+    tight = {"utilization_target": 1.0, "catch_up_duration": "0 s"}
+    often = {"execution.checkpointing.interval": "1 s"}
+    result = growing(often, tight, duration=30.0)
+    marks, table = result.tables["marks"], result.tables["checkpoints"]
+    later = (table["triggered_s"] > marks["time_s"][1]) & (table["ended"] == Ended.COMPLETED)
+    assert np.median((table["ended_s"] - table["triggered_s"])[later]) > 0.5
+    crash = [{"kind": "crash", "target": "flink", "at": marks["time_s"][1] + 8.0, "lasts": 1.0}]
+    assert growing(often, tight, duration=30.0, faults=crash).tables["records"]["redelivered"].sum() > 0
 
 
 def test_a_slow_spell_goes_on_after_the_rescale() -> None:
