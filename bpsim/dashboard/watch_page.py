@@ -143,7 +143,7 @@ def _take_away(desk: Desk, view: View) -> None:
         )
         st.download_button("Report (HTML)", lambda: _report(view), f"{name}.html", "text/html", on_click="ignore")
         st.download_button("The wave (PNG)", lambda: _png(view), f"{name}_wave.png", "image/png", on_click="ignore")
-    st.fragment(_link)(view)
+    _link(view)
 
 
 def _report(view: View) -> str:
@@ -161,10 +161,7 @@ def _png(view: View) -> bytes:
 
 
 def _link(view: View) -> None:
-    share = st.expander("Share: a link to this very result", key="share", on_change="rerun")
-    if not share.open:
-        return
-    with share:
+    with st.expander("Share: a link to this very result"):
         try:
             base = str(st.context.url or "").split("?")[0]
             st.code(f"{base}?s={link(view.order)}", language=None, wrap_lines=True)
