@@ -118,7 +118,7 @@ def test_api_workers_are_busy_while_serving_and_blocked_until_freed() -> None:
 
 def test_flink_is_blocked_while_there_is_no_room_downstream() -> None:
     hops = [Hop("flink", 0, 1, 0, 1, 2, 4), Hop("flink", 1, 1, 0, 4, 5)]
-    result = made(hops=hops, end=6, flink={"parallelism": 1, "network_buffers": {"records": 4}})
+    result = made(hops=hops, end=6, flink={"parallelism": 1, "network_buffers": {"records": 4}}, writer=WRITER)
     busy, blocked, idle = (np.array(share) for share in shares(result, "flink", 3.0))
     np.testing.assert_allclose(busy, [1 / 3, 1 / 3], atol=1e-9)
     np.testing.assert_allclose(blocked, [1 / 3, 2 / 3], atol=1e-9)
