@@ -73,6 +73,12 @@ class Visit:
     def section(self, name: str) -> None:
         self.page.get_by_role("radio", name=name, exact=True).click()
 
+    def settle(self) -> None:
+        """Wait until the page is computed and stands still: a click meant for something that moves meets something else."""
+        for _ in range(2):
+            self.page.locator("[data-test-script-state=notRunning]").wait_for(state="attached")
+            self.page.wait_for_timeout(500)
+
     def button(self, name: str) -> Any:
         return self.page.get_by_role("button", name=name)
 

@@ -10,10 +10,9 @@ from bpsim.dashboard.words import plain
 
 @st.fragment
 def draw(chart: Chart, key: str) -> None:
-    """A chart; its table is made when it is opened (five tables cost a browser more than five charts)."""
+    """A chart; its table is made when it is asked for (five tables cost a browser more than five charts)."""
     st.subheader(chart.title, anchor=False)
     st.caption(plain(chart.words))
     st.vega_lite_chart(None, chart.picture, width="stretch", alt=f"{chart.title}. {chart.words}")
-    twin = st.expander("The same as a table", key=f"twin-{key}", on_change="rerun")
-    if twin.open:
-        twin.dataframe(chart.table, height=220)
+    if st.toggle("The same as a table", key=f"twin-{key}"):
+        st.dataframe(chart.table, height=220)
