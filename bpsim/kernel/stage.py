@@ -58,12 +58,18 @@ class Stage:
     def _end(self, job: Job) -> None:
         record, entered, started = job
         now = self.clock._now
-        if self.outbox.room > 0 and not self.blocked:
-            self._leave(record, entered, started, now)
-            self._go_on()
-        else:
+        outbox = self.outbox
+        if self.blocked or outbox.room <= 0:
             self.blocked.append((record, entered, started, now))
-            self.outbox.wanted = True
+            outbox.wanted = True
+            return
+        self.idle += 1  # `_leave` and `_go_on` without their calls: with that in front.py 5 % of a run
+        self._row((record, 1, entered, started, now, now))
+        outbox.put(record, record + 1, now)
+        if self.inbox.held:
+            self.start()
+        elif self.idle == self.count:
+            self.on_empty()
 
     def _leave(self, record: int, entered: float, started: float, served: float) -> None:
         now = self.clock._now

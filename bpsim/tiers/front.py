@@ -46,6 +46,7 @@ class Front:
         clock, client, api = self.clock, self.client, self.api
         orbit, ongoing, small = client.orbit, api.servers.ongoing, clock.small
         outcome, accept, complete, sign, plain = client.outcome, api.accept, api.complete, client.sign, client.plain
+        sent, timeout = client.sent, client.timeout
         arrival, due, events = self._next_arrival, self._due, 0
         while True:
             source, time = ARRIVAL, arrival
@@ -64,9 +65,15 @@ class Front:
             if source == SERVED:
                 complete(heappop(ongoing)[1], time)
             elif source == TIMEOUT:
-                if outcome[self._oldest] == PENDING:
-                    client.expire(self._oldest, time)
-                due = self._due = self._next_due()
+                oldest = self._oldest
+                if outcome[oldest] == PENDING:
+                    client.expire(oldest, time)
+                oldest += 1  # `_next_due` without its call, one for every timeout
+                count = client.count
+                while oldest < count and outcome[oldest] != PENDING:
+                    oldest += 1
+                self._oldest = oldest
+                due = self._due = sent[oldest] + timeout if oldest < count else inf
             elif source == SMALL:
                 _, _, action, job = heappop(small)
                 action(job)
