@@ -185,6 +185,8 @@ class Drain:
     def bound_s(self) -> float:
         if self.spare <= 0:
             return inf
+        if not self.backlog:
+            return 0.0
         deviation = sqrt(self.backlog * (self.offered_per_s + self.capacity_per_s) / self.spare**3)
         return self.mean_s + SIGMAS * deviation
 

@@ -156,7 +156,7 @@ def jitter(effort: Effort, published: dict[str, Any]) -> list[Row]:
 
 def omission(effort: Effort) -> list[Row]:
     """coordinated-omission-tene: 100/s, 1 ms, 100 s fine, 100 s frozen."""
-    server = {"workers": 10_001, "service": 0.001}
+    server = {"workers": 10_001, "service": 0.001, "backlog": 20_000}
     freeze = [{"kind": "stall", "target": "api", "at": 100.0, "lasts": 100.0}]
     everybody = summary(run(station({"arrivals": {"kind": "deterministic", "rate": 100}}, server, 200.1, freeze)))
     closed = {"arrivals": {"kind": "closed", "users": 1, "think": 0.009}}
