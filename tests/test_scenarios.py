@@ -50,8 +50,12 @@ CONTROLS = {
 """The same scenario without the trouble: what must then hold."""
 
 
-MISTAKES: dict[str, set[str | None]] = {load(FOLDER / "forgotten_poll.yaml").question: {None, "api"}}
-"""Where nothing happens to anybody, and the application, that is the API, makes a mistake (or, in one variant, none)."""
+MISTAKES: dict[str, set[str | None]] = {
+    load(FOLDER / "forgotten_poll.yaml").question: {None, "api"},
+    load(FOLDER / "codel.yaml").question: {"client", "api"},
+}
+"""Where nothing happens to anybody, and the application, that is the API, makes a mistake (or, in one variant, none); and
+where the strictest policy turns a few away by itself, in a chance burst, before the load comes."""
 EXPLAINED = 2
 """Seeds whose explanations are looked at, too."""
 
