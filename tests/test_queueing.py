@@ -365,7 +365,7 @@ def test_latency_counts_from_the_intended_send() -> None:
     params, exact = CASES["Q295"]["params"], CASES["Q295"]["expected"]
     freeze = {"kind": "stall", "target": "api", "at": params["ok_s"], "lasts": params["freeze_s"]}
     rate = {"kind": "piecewise", "spacing": "constant", "points": [{"at": 0.0, "rate": params["rate"]}]}
-    result = run(station(rate, params["service_ms"] / 1000, 215.0, 10**5, faults=[freeze]))
+    result = run(station(rate, params["service_ms"] / 1000, 215.0, 10**5, backlog=20_000, faults=[freeze]))
     born = result.tables["requests"]["born_s"]
     latency = (result.tables["requests"]["ended_s"] - born)[born <= 200]
     assert latency.mean() == pytest.approx(exact["true_mean_s"], rel=0.001)
