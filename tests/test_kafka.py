@@ -140,6 +140,19 @@ def test_a_lagging_consumer_leaves_producers_untouched() -> None:
         np.testing.assert_array_equal(column, tables[1][name], err_msg=name)
 
 
+def test_a_hold_is_over_when_those_who_were_held_have_hung_up() -> None:
+    stall = {"kind": "stall", "target": "consumer", "at": 1.0, "lasts": 4.0}
+    patience = {"request_timeout": 1.0, "delivery_timeout": 60.0}
+    result = pipeline(patience, {"overflow": "hold_producer", "retention": {"records": 50}}, 12.0, consumer={}, faults=(stall,))
+    marks = result.tables["marks"]
+    kinds = [str(kind) for kind in marks["kind"] if str(kind).startswith("hold_")]
+    assert kinds == ["hold_begins", "hold_ends"] * (len(kinds) // 2)
+    assert len(kinds) > 2, "a connection that is opened again is held anew"
+    blocked = metrics.timeseries(result, 1.0)["broker.blocked_share"]
+    assert blocked[2:5].mean() > 0.5
+    assert (blocked[7:] == 0).all()
+
+
 def test_a_dead_leader_fills_the_buffer_for_everyone() -> None:
     down = {"kind": "leader_down", "broker": 1, "at": 1.0, "lasts": 8.0}
     keyed = {"keys": {"distinct": 100}, "faults": [down], "duration": 12.0}

@@ -116,8 +116,11 @@ class Broker:
 
     def _let_in(self) -> None:
         """Records have been read: requests that were held may go on."""
-        if not self._held:
-            return
+        if self._held:
+            self._hold_on()
+
+    def _hold_on(self) -> None:
+        """Of what is held, the first that fit go on; the hold is over when nobody is left."""
         while self._held and self._accepting and self._fits(self._held[0]):
             self._begin(self._held.popleft())
         self.log.wanted = bool(self._held)
@@ -228,6 +231,7 @@ class Broker:
     def disconnect(self, broker: int) -> None:
         """The producer has closed its connection: what has not begun is gone, the rest goes on."""
         link = self._links[broker]
+        holds = bool(self._held)
         gone = [request for request in [*link.queue, *self._held] if not request.awaited and request.broker == broker]
         for request in gone:
             if request in link.queue:
@@ -236,7 +240,8 @@ class Broker:
                 self._held.remove(request)
                 link.busy = None if link.busy is request else link.busy
             self._forget(request)
-        self.log.wanted = bool(self._held)
+        if holds:
+            self._hold_on()
         self._serve(link)
 
     def set_conditions(self, now: Conditions) -> None:
