@@ -52,10 +52,8 @@ CONTROLS = {
 
 MISTAKES: dict[str, set[str | None]] = {
     load(FOLDER / "forgotten_poll.yaml").question: {None, "api"},
-    load(FOLDER / "codel.yaml").question: {"client", "api"},
 }
-"""Where nothing happens to anybody, and the application, that is the API, makes a mistake (or, in one variant, none); and
-where the strictest policy turns a few away by itself, in a chance burst, before the load comes."""
+"""Where nothing happens to anybody, and the application, that is the API, makes a mistake (or, in one variant, none)."""
 EXPLAINED = 2
 """Seeds whose explanations are looked at, too."""
 

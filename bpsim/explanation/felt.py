@@ -7,6 +7,7 @@ from math import inf, isfinite, isnan
 
 from bpsim.explanation.case import Case, at, percent, span
 from bpsim.explanation.model import Finding
+from bpsim.metrics.pressure import Stretch
 from bpsim.metrics.spans import quantiles
 from bpsim.metrics.windows import FAILURES
 from bpsim.result import Outcome, Work
@@ -50,7 +51,16 @@ def _harm(case: Case, slower: str, values: dict[str, float]) -> Finding:
     words = f"Users notice {span(first.begin_s, last.end_s)}: {failed:,.0f} of {case.summary['offered']:,.0f} requests fail"
     words += f" ({told})" if told else f", but {first.peak:,.0f} take over twice as long as before"
     path = ENDINGS[worst[0]][1] if worst else "client"
+    if case.signs.apart:
+        values |= {"apart": sum(one.peak for one in case.signs.apart)}
+        words += f"; {values['apart']:,.0f} fail or are slow while no cause acts ({_moments(case.signs.apart)})"
     return case.finding("felt", "client", first.begin_s, last.end_s, path, f"{words}{slower}.", failed=failed, **values)
+
+
+def _moments(stretches: list[Stretch]) -> str:
+    """When a few of them began: `37.2 s, 143.3 s and 2 more`."""
+    first, more = ", ".join(at(one.begin_s) for one in stretches[:2]), len(stretches) - 2
+    return f"{first} and {more} more" if more > 0 else first
 
 
 def _retries(case: Case) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bpsim.explanation.causes import Cause, causes
+from bpsim.explanation.harm import NEAR_S, told_apart
 from bpsim.metrics.bookmarks import out_of_memory
 from bpsim.metrics.occupancy import Occupancy
 from bpsim.metrics.pressure import PRESSED_BUSY, Kind, Stretch, harmed, pressed
@@ -21,8 +22,6 @@ from bpsim.metrics.spans import time_in
 from bpsim.result import TIERS, Outcome, Result, Work
 from bpsim.scenario import Scenario
 
-NEAR_S = 1.0
-"""Two things so close together are taken to be one: pressure is seen in windows, and lasting only after a second."""
 STILL = ("stall", "outage", "crash", "partition", "lock", "disk_full", "rebalance")
 """Faults that stop a tier: whoever is there, or before it, waits."""
 
@@ -44,13 +43,16 @@ class Signs:
     causes: list[Cause] = field(init=False)
     stretches: list[Stretch] = field(init=False)
     harm: list[Stretch] = field(init=False)
+    apart: list[Stretch] = field(init=False)
+    """Harm so small beside the rest, and so far from any cause, that it is not part of the trouble."""
     occupancy: Occupancy = field(init=False)
 
     def __post_init__(self) -> None:
         self.causes = [cause for cause in causes(self.scenario) if cause.begin_s < self.result.ended_s]
         self.occupancy = Occupancy(self.result)
         self.stretches = pressed(self.result, self.occupancy)
-        self.harm = harmed(self.result, min((cause.begin_s for cause in self.causes), default=0.0))
+        harm = harmed(self.result, min((cause.begin_s for cause in self.causes), default=0.0))
+        self.harm, self.apart = told_apart(harm, self.causes)
 
     def there(self, tier: str, moment: float, *kinds: Kind) -> bool:
         """Whether `tier` is under pressure (of these kinds, or any) about `moment`."""
