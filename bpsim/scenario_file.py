@@ -94,7 +94,7 @@ def _read(document: Document, sets: Sequence[str], only: str | None = None) -> S
     problems = list(document.problems)
     for assignment in sets:
         try:
-            document.set(assignment, option_names())
+            document.set(assignment, option_names(assignment.partition("=")[2]))
         except InvalidScenario as error:
             problems += error.problems
     variants = _changes(document, problems)

@@ -101,7 +101,7 @@ def changed(
         wrong: list[Problem] = []
         for text in mine:
             try:
-                document.set(text, option_names())
+                document.set(text, option_names(text.partition("=")[2]))
             except InvalidScenario as error:
                 wrong += error.problems
         scenario = None if wrong else validate(document.tree, document, (), wrong, source)

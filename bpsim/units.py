@@ -42,6 +42,12 @@ def parse(value: Any, kind: str, *, bare: bool = True) -> float:
     return number
 
 
+def has_unit(text: str) -> bool:
+    """Whether `text` is a number with a unit, known or not: `2 MB`."""
+    match = QUANTITY.fullmatch(text) if len(text) < 100 else None
+    return match is not None and bool(match[2])
+
+
 def _with_unit(text: str, kind: str, needed: str) -> float:
     match = QUANTITY.fullmatch(text) if len(text) < 100 else None
     if match is None:

@@ -11,6 +11,7 @@ from bpsim.document import InvalidScenario
 from bpsim.kafka.properties import read_properties
 from bpsim.kafka.tables import TABLES
 from bpsim.scenario_file import load
+from bpsim.settings import changed
 from bpsim.tiers.broker import BrokerSpec
 from bpsim.tiers.producer import ProducerSpec
 
@@ -39,6 +40,16 @@ def problems(path: Path, *sets: str) -> list[str]:
     with pytest.raises(InvalidScenario) as caught:
         load(path, sets)
     return [str(problem).replace(f"{path.parent}/", "") for problem in caught.value.problems]
+
+
+def test_a_value_with_a_unit_means_the_field_where_kafkas_key_is_also_a_path(tmp_path: Path) -> None:
+    path, evicts = scenario(tmp_path, ""), "broker.overflow=evict_oldest"
+    ours = load(path, (evicts, "broker.retention.bytes=2 MB")).base.broker
+    assert ours is not None and (ours.retention.bytes, ours.segment) == (2_000_000, None)
+    kafkas = load(path, (evicts, "broker.retention.bytes=2000000")).base.broker
+    assert kafkas is not None and (kafkas.retention.bytes, kafkas.segment) == (2_000_000, 2**30)
+    swept = changed(load(path).written, (evicts, "broker.retention.bytes=3 MB"), of="x")["base"].broker
+    assert swept is not None and swept.retention.bytes == 3_000_000
 
 
 def test_a_properties_file_is_read_by_javas_rules(tmp_path: Path) -> None:

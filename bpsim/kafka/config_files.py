@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from bpsim.document import Document, InvalidScenario, Problem
 from bpsim.kafka.option import Table
 from bpsim.kafka.properties import read_properties
 from bpsim.kafka.tables import TABLES
+from bpsim.units import has_unit
 
 
-def option_names() -> frozenset[str]:
-    """Every option with a dot in its name."""
-    return frozenset(name for table in _all_tables() for name in table.by_name if "." in name)
+def option_names(value: str) -> frozenset[str]:
+    """Every option with a dot in its name that may be given `value`. One that is the path of its own field (`retention.bytes`)
+    is that field when the value has a unit, which Kafka's values have not."""
+    return _dotted(has_unit(value))
+
+
+@cache
+def _dotted(measured: bool) -> frozenset[str]:
+    named = ((name, option) for table in _all_tables() for name, option in table.by_name.items())
+    return frozenset(name for name, option in named if "." in name and not (measured and option.path == name))
 
 
 def _all_tables() -> Iterator[Table]:
