@@ -192,11 +192,12 @@ class _Pid(Admitter):
 
 class LagAdmission(Spec):
     """Rejects at random while the consumer lags: nobody up to `above` records of lag, everybody from `all_above` on, and in
-    between a share that grows in a straight line. It closes the loop that Kafka leaves open; what it knows is as old as the
-    last measurement and `signal_delay`."""
+    between a share that grows in a straight line. Lag is behind the consumer's position, as its `records-lag` is; an exporter
+    that reads the group's commits sees up to a commit interval more. It closes the loop that Kafka leaves open; what it knows
+    is as old as the last measurement and `signal_delay`."""
 
     kind: Literal["lag"] = "lag"
-    above: int = Field(ge=0, le=10**12, description="records of lag up to which everybody is let in")
+    above: int = Field(ge=0, le=10**12, description="records unread (behind the position) up to which everybody is let in")
     all_above: int = Field(ge=1, le=10**12, description="records of lag from which on nobody is")
     every: PositiveSeconds = Field(default=10.0, description="how often the lag is measured (a lag exporter's interval)")
 

@@ -148,8 +148,11 @@ class Result:
     - `marks` (row = something that happened): `time_s`, `tier`, `kind`, `value`. Kinds: `fault_begins` and `fault_ends`
       (value = number of the fault), `crash` (bytes held) and `restart` of a process, `job_fails` of a Flink job
       (checkpoints that failed in a row), `rescale` of one by its autoscaler (subtasks of its widest task from now on),
-      `pause_begins` and `pause_ends` of the consumer, `hold_begins`
-      and `hold_ends` of the broker (unread records), `pool_timeout`, `statement_timeout` and `dropped` of the writer (rows).
+      `pause_begins` and `pause_ends` of the consumer (unread records), `evicted` from its group for not polling (number of the
+      member), `rebalance` (members in the group), `hold_begins` and `hold_ends` of the broker (unread records), `throttled` by
+      a quota (seconds), `disk_full` (number of the broker), `isr_shrinks` and `isr_expands` of its partitions (replicas in
+      sync), `offset_reset` of a reader whose next record is gone (records deleted unread), `pool_timeout`,
+      `statement_timeout` and `dropped` of the writer (rows).
     """
 
     scenario: dict[str, Any]

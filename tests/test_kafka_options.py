@@ -13,6 +13,7 @@ from bpsim.kafka.tables import TABLES
 from bpsim.scenario_file import load
 from bpsim.settings import changed
 from bpsim.tiers.broker import BrokerSpec
+from bpsim.tiers.consumer import ConsumerSpec
 from bpsim.tiers.producer import ProducerSpec
 
 SCENARIO = """\
@@ -40,6 +41,12 @@ def problems(path: Path, *sets: str) -> list[str]:
     with pytest.raises(InvalidScenario) as caught:
         load(path, sets)
     return [str(problem).replace(f"{path.parent}/", "") for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize("client", ["java", "librdkafka"])
+def test_isolation_levels_are_taken_and_listed_as_ignored(client: str) -> None:
+    spec = ConsumerSpec.model_validate({"client": client, "isolation.level": "read_committed"})
+    assert spec.ignored == {"isolation.level": "read_committed"}
 
 
 def test_a_value_with_a_unit_means_the_field_where_kafkas_key_is_also_a_path(tmp_path: Path) -> None:

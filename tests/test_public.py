@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,14 @@ def test_a_public_name_says_what_it_is(name: str) -> None:
         for attribute, value in vars(thing).items():
             if not attribute.startswith("_") and (inspect.isfunction(value) or isinstance(value, property)):
                 assert inspect.getdoc(value), f"{name}.{attribute} has no docstring"
+
+
+def test_every_mark_is_explained_where_a_result_is() -> None:
+    package = Path(bpsim.__file__).parent
+    sources = [path.read_text(encoding="utf-8") for path in (*package.glob("*.py"), *package.glob("tiers/**/*.py"))]
+    kinds = {kind for text in sources for kind in re.findall(r"\b_?mark\((?:fault\.target, )?\"(\w+)\"", text)}
+    assert {"crash", "hold_ends", "isr_shrinks", "isr_expands", "rescale", "fault_begins"} <= kinds
+    assert kinds <= set(re.findall(r"`(\w+)`", inspect.getdoc(bpsim.Result) or "")), "marks that Result does not name"
 
 
 def test_an_experiment_is_a_table_of_variants_and_shows_itself(experiment: Experiment) -> None:

@@ -35,6 +35,7 @@ RESETS = Choice(
 )
 LIVENESS = "the background thread's heartbeats hold as long as the process lives: processing never violates it"
 WAITS = "a poll that finds records takes consumer.fetch_latency"
+TRANSACTIONS = "there are none here, so nothing is read that is not committed"
 
 JAVA = Table(
     "the Java consumer",
@@ -50,9 +51,9 @@ JAVA = Table(
         option("fetch.max.bytes", size(0, 2**31 - 1), 52_428_800, "fetch_max"),
         option("partition.assignment.strategy", ASSIGNORS, f"{EAGER}RangeAssignor", "rebalance"),
         not_modelled("enable.auto.commit", FLAG, "true", "what has been delivered is committed every commit_interval"),
-        not_modelled("isolation.level", words("read_uncommitted", "read_committed"), "read_uncommitted", "no transactions"),
         not_modelled("group.protocol", words("classic", "consumer"), "classic", "the classic protocol is the one here"),
         Option(("group.instance.id",), Anything(), not_modelled="members are dynamic"),
+        *ignored("isolation.level", TRANSACTIONS),
         *ignored("session.timeout.ms heartbeat.interval.ms", LIVENESS),
         *ignored("default.api.timeout.ms request.timeout.ms", WAITS),
         *ignored("bootstrap.servers client.dns.lookup metadata.max.age.ms connections.max.idle.ms retry.backoff.ms", METADATA),
@@ -81,7 +82,7 @@ LIBRDKAFKA = Table(
         not_modelled("group.protocol", words("classic", "consumer"), "classic", "the classic protocol is the one here"),
         not_modelled("fetch.queue.backoff.ms", milliseconds(0, 300_000), 1000, "a partition is fetched once there is room"),
         Option(("group.instance.id",), Anything(), not_modelled="members are dynamic"),
-        *ignored("isolation.level", "there are no transactions here"),
+        *ignored("isolation.level", TRANSACTIONS),
         not_modelled("enable.auto.offset.store", FLAG, "false", "an offset is stored once its record has been delivered"),
         *ignored("session.timeout.ms heartbeat.interval.ms", LIVENESS),
         *ignored("fetch.error.backoff.ms check.crcs enable.partition.eof socket.timeout.ms socket.max.fails", WAITS),
