@@ -84,7 +84,7 @@ def _cell(text: str) -> str:
 
 def metrics_page() -> str:
     """The page as Markdown."""
-    from bpsim.cli.looking import patterns
+    from bpsim.cli.listing import patterns
     from bpsim.metrics import METRICS
     from bpsim.metrics.summary import PHASES
     from bpsim.result import TIERS

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from bpsim.cli.app import app
-from bpsim.cli.looking import members, patterns
+from bpsim.cli.listing import members, patterns
 from bpsim.experiment import run_variants
 from bpsim.metrics import METRICS
 from bpsim.result import TIERS
@@ -269,6 +269,17 @@ def test_list_names_every_member_of_every_union() -> None:
             assert member.model_fields["kind"].default in words
     assert set(TIERS) <= words
     assert {"death_spiral", "big_buffers", "slow_database", "fail_fast_429"} <= words
+
+
+def test_the_list_as_json_is_the_list() -> None:
+    found, shown = json.loads(bpsim("list", "--json").stdout), bpsim("list").stdout
+    assert found["schema_version"] == 1
+    assert set(found["metrics"]) == set(METRICS)
+    assert found["scenarios"]["codel"] in shown
+    for path, several in found["kinds"].items():
+        assert several and all(" | ".join(one["kinds"]) in shown and one["meaning"] in shown for one in several), path
+    assert found["kafka_options"]["producer"]["java"]["options"]["linger.ms"] == "producer.linger"
+    assert "isolation.level" in found["kafka_options"]["consumer"]["java"]["ignored"]
 
 
 def test_list_covers_every_metric_by_name_or_pattern() -> None:

@@ -44,7 +44,7 @@ def test_samples_have_the_mean_and_variability_they_promise(law: dict[str, Any])
 
 
 def test_every_law_is_tested() -> None:
-    from bpsim.cli.looking import members
+    from bpsim.cli.listing import members
 
     kinds = {kind for member in members(Distribution) for kind in get_args(member.model_fields["kind"].annotation)}
     assert kinds == {law["kind"] for law in LAWS}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from typer.testing import CliRunner, Result
 from bpsim.cli.app import app
 from bpsim.tiers.flink.capacity import in_flight, managers, remote_channels
 from bpsim.tiers.flink.conf import FlinkConf
+from bpsim.units import format_seconds
 
 SHIPPED = Path(__file__).parents[1] / "scenarios" / "flink" / "flink-conf.yaml"
 
@@ -31,6 +33,19 @@ def test_the_shipped_configuration_is_shown_line_by_line() -> None:
     assert row(found.output, "network buffers")[0] == "4,096"
     assert row(found.output, "JVM overhead")[-1] == "jvm-overhead.min"
     assert "Not as it seems" not in found.output
+
+
+def test_as_json_it_has_the_same_figures() -> None:
+    options = (str(SHIPPED), "--version", "2.3", "--rate", "1000/s", "--record-size", "1019B", "--set", "parallelism.default=2")
+    found, shown = json.loads(flink_memory(*options, "--json").output), flink_memory(*options).output
+    assert (found["schema_version"], found["version"]) == (1, "2.3")
+    for part in found["memory"].values():
+        assert f"{part['bytes']:,}" in shown and part["from"] in shown
+    assert found["in_flight"]["buffers"] == int(row(shown, "together")[0])
+
+    assert f"Back pressured, a record or barrier takes {format_seconds(found['delays']['full_s'])}" in shown
+    assert f"Debloating to {format_seconds(found['delays']['target_s'])}" in shown
+    assert all(note in shown for note in found["not_as_it_seems"]) and len(found["not_as_it_seems"]) > 1
 
 
 def test_what_a_version_ignores_is_said_at_its_line() -> None:

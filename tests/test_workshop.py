@@ -144,7 +144,7 @@ def test_the_doctor_finds_this_machine_ready(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     code, text = bpsim("doctor")
     assert (code, text.splitlines()[-1]) == (0, "ready")
-    found = json.loads(bpsim("doctor", "--json")[1])
+    found = json.loads(bpsim("doctor", "--json")[1])["checks"]
     assert {"Python", "simpy", "files here", "console", "browser", "port 8501", "material", "a run"} <= {
         one["what"] for one in found
     }

@@ -179,6 +179,7 @@ def flink_memory(
         int | None, typer.Option(min=1, max=32_768, metavar="N", help="Subtasks.", show_default="parallelism.default")
     ] = None,
     exchanges: Annotated[int, typer.Option(min=1, max=100, metavar="N", help="All-to-all exchanges in a row.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON and nothing else.")] = False,
 ) -> None:
     """Show what a Flink configuration means.
 
@@ -186,7 +187,7 @@ def flink_memory(
     """
     from bpsim.cli.flink_memory import flink_memory_command
 
-    flink_memory_command(conf, version, tuple(set_), rate, record_size, parallelism, exchanges)
+    flink_memory_command(conf, version, tuple(set_), rate, record_size, parallelism, exchanges, as_json)
 
 
 @app.command()
@@ -208,11 +209,13 @@ def export(
 
 
 @app.command(name="list")
-def list_() -> None:
+def list_(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON and nothing else.")] = False,
+) -> None:
     """List scenarios, their parts, and metrics."""
-    from bpsim.cli.looking import list_command
+    from bpsim.cli.listing import list_command
 
-    list_command()
+    list_command(as_json)
 
 
 @app.command()

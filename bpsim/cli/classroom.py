@@ -13,6 +13,7 @@ import yaml
 from bpsim.cli.app import Exit, fail, say
 from bpsim.cli.explaining import lines
 from bpsim.cli.looking import load_or_fail
+from bpsim.folder import SCHEMA_VERSION
 from bpsim.workshop.challenges import Attempt, Challenge, catalogue, check
 from bpsim.workshop.handout import hand_out
 from bpsim.workshop.material import incidents, notebooks
@@ -141,7 +142,7 @@ def doctor_command(as_json: bool) -> None:
 
     found = list(examine(Path.cwd()))
     if as_json:
-        say(json.dumps([vars(one) for one in found], indent=1))
+        say(json.dumps({"schema_version": SCHEMA_VERSION, "checks": [vars(one) for one in found]}, indent=1))
     else:
         for one in found:
             sign = "ok  " if one.well else "FIX " if one.needed else "note"

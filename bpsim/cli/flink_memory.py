@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -14,6 +16,7 @@ from rich.text import Text
 
 from bpsim.cli.app import Exit, fail, say
 from bpsim.document import InvalidScenario, Problem, read_text
+from bpsim.folder import SCHEMA_VERSION
 from bpsim.tiers.flink.capacity import (
     InFlight,
     buffer_wait,
@@ -60,8 +63,39 @@ class Load:
         return self.rate * (self.record_bytes + FRAMING) / self.parallelism
 
 
+@dataclass(frozen=True)
+class Delays:
+    """Seconds that a record or barrier takes through all exchanges: when every buffer is full, on average without back
+    pressure, and with debloating, which aims at `target_s` by buffers of `buffer_bytes` (None: it is off)."""
+
+    full_s: float
+    waiting_s: float
+    target_s: float | None = None
+    buffer_bytes: int | None = None
+    debloated_s: float | None = None
+
+    @classmethod
+    def of(cls, conf: FlinkConf, load: Load, found: InFlight) -> Delays:
+        """Of this job under this load."""
+        speed = load.bytes_per_second
+        full = load.exchanges * found.latency(speed)
+        waiting = load.exchanges * buffer_wait(conf, speed, load.parallelism)
+        if conf.debloating is None:
+            return cls(full, waiting)
+        target = conf.debloating.target_ms / 1000
+        size = found.debloated_size(speed, target)
+        return cls(full, waiting, target, size, load.exchanges * found.buffers * size / speed)
+
+
 def flink_memory_command(
-    path: Path, version: str | None, sets: tuple[str, ...], rate: str, record_size: str, parallelism: int | None, exchanges: int
+    path: Path,
+    version: str | None,
+    sets: tuple[str, ...],
+    rate: str,
+    record_size: str,
+    parallelism: int | None,
+    exchanges: int,
+    as_json: bool,
 ) -> None:
     """Print the derivation, the capacity in flight, and what has no effect. Exit code 3 when Flink would not start."""
     try:
@@ -77,12 +111,46 @@ def flink_memory_command(
         conf = _resolve(file, known)
     except InvalidScenario as error:
         fail(str(error), Exit.INVALID_SCENARIO)
+    wanted = Load(*load, parallelism or conf.parallelism, exchanges)
+    if as_json:
+        say(json.dumps(_document(file, conf, wanted), indent=1, allow_nan=False))
+    else:
+        _print(file, conf, wanted)
+    _check_that_it_fits(file, conf, wanted)
+
+
+def _document(file: ConfFile, conf: FlinkConf, load: Load) -> dict[str, Any]:
+    """What is printed, as data: bytes, buffers and seconds."""
+    found = in_flight(conf, load.parallelism)
+    counts = {name: getattr(found, name) for name in ("exclusive", "floating", "output", "buffers", "bytes")}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "file": file.file,
+        "version": shown(conf.version),
+        "memory": {name: {"bytes": getattr(conf.memory, name), "from": conf.memory.reasons[name]} for name, _, _ in TREE},
+        "network_buffers": {"count": conf.buffers, "bytes_each": conf.segment_size},
+        "job": {
+            "parallelism": load.parallelism,
+            "exchanges": load.exchanges,
+            "task_managers": managers(conf, load.parallelism),
+        },
+        "in_flight": counts,
+        "delays": vars(Delays.of(conf, load, found)),
+        "not_as_it_seems": _notes(file, conf),
+    }
+
+
+def _notes(file: ConfFile, conf: FlinkConf) -> list[str]:
+    """Options that have no effect, or another than it looks, each with its place."""
+    remarks = (file.problem(key, f"'{key}': {what}", at_key=True) for key, what in conf.remarks)
+    return [str(note) for note in sorted([*file.passed_over, *remarks])]
+
+
+def _print(file: ConfFile, conf: FlinkConf, load: Load) -> None:
     unicode = (sys.stdout.encoding or "").lower().startswith("utf")
     console = Console(width=None if sys.stdout.isatty() else WIDE, highlight=False)
-    wanted = Load(*load, parallelism or conf.parallelism, exchanges)
-    for part in _report(file, conf, wanted, unicode):
+    for part in _report(file, conf, load, unicode):
         console.print(part, soft_wrap=not isinstance(part, Table))
-    _check_that_it_fits(file, conf, wanted)
 
 
 def _set(file: ConfFile, sets: tuple[str, ...]) -> None:
@@ -117,11 +185,11 @@ def _report(file: ConfFile, conf: FlinkConf, load: Load, unicode: bool) -> Itera
     yield _memory_table(conf, unicode)
     yield Text()
     yield from _in_flight(conf, load, unicode)
-    notes = [*file.passed_over, *(file.problem(key, f"'{key}': {what}", at_key=True) for key, what in conf.remarks)]
+    notes = _notes(file, conf)
     if notes:
         yield Text("\nNot as it seems", style="bold")
-        for note in sorted(notes):
-            yield Text(f"  {note}", style="yellow")
+    for note in notes:
+        yield Text(f"  {note}", style="yellow")
 
 
 def _table(unicode: bool, *heads: str) -> Table:
@@ -172,20 +240,16 @@ def _count(number: int, what: str) -> str:
 
 
 def _latency(conf: FlinkConf, load: Load, found: InFlight) -> Iterator[str]:
-    speed = load.bytes_per_second
-    chain = _count(load.exchanges, "exchange")
-    full = format_seconds(load.exchanges * found.latency(speed))
-    wait = format_seconds(load.exchanges * buffer_wait(conf, speed, load.parallelism))
+    delays, chain = Delays.of(conf, load, found), _count(load.exchanges, "exchange")
+    full, wait = format_seconds(delays.full_s), format_seconds(delays.waiting_s)
     yield f"Back pressured, a record or barrier takes {full} through {chain}; otherwise about {wait}, till its buffers leave."
-    if conf.debloating is None:
+    if delays.target_s is None or delays.buffer_bytes is None or delays.debloated_s is None:
         yield "Buffer debloating is off (taskmanager.network.memory.buffer-debloat.enabled)."
         return
-    target = conf.debloating.target_ms / 1000
-    size = found.debloated_size(speed, target)
-    then = format_seconds(load.exchanges * found.buffers * size / speed)
-    yield f"Debloating to {format_seconds(target)} makes buffers of {binary(size)}: {then} through {chain}."
-    if size == found.smallest:
-        yield f"That is the smallest buffer (min-segment-size), so the target of {format_seconds(target)} is out of reach."
+    target, then = format_seconds(delays.target_s), format_seconds(delays.debloated_s)
+    yield f"Debloating to {target} makes buffers of {binary(delays.buffer_bytes)}: {then} through {chain}."
+    if delays.buffer_bytes == found.smallest:
+        yield f"That is the smallest buffer (min-segment-size), so the target of {target} is out of reach."
 
 
 def binary(size: float) -> str:

@@ -1,14 +1,10 @@
-"""`bpsim validate`, `list` and `init`, and finding a scenario."""
+"""`bpsim validate` and `init`, and finding a scenario."""
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
-import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
 
 from bpsim import shipped
 from bpsim.cli.app import Exit, fail, say
@@ -52,110 +48,6 @@ def validate_command(path: Path, sets: tuple[str, ...], as_json: bool) -> None:
         say(f"note: {remark}")
     for line in prediction_lines(file.variants):
         say(line)
-
-
-def list_command() -> None:
-    """Walk the unions and print every member with its first sentence."""
-    from bpsim import metrics
-    from bpsim.admission import Admission
-    from bpsim.arrivals import Arrivals
-    from bpsim.breaker import Breaker
-    from bpsim.budget import RetryBudget
-    from bpsim.distributions import Distribution
-    from bpsim.faults import Fault
-    from bpsim.limits import Limit
-    from bpsim.result import TIERS
-    from bpsim.retry import Retry
-    from bpsim.scenario import Scenario
-    from bpsim.shedding import Shedding
-    from bpsim.throttle import Throttle
-
-    say("Scenarios (bpsim run NAME)")
-    for file in sorted(shipped.folder().glob("*.yaml")):
-        say(f"  {file.stem:<22} {_question(file)}")
-    say("\nTiers, from the user to the database")
-    for tier in TIERS:
-        spec = next(members(Scenario.model_fields[tier].annotation))
-        say(f"  {tier:<22} {_first_sentence(spec)}")
-        say(f"  {'':<22} options: {', '.join(spec.model_fields)}")
-    for title, union in (
-        ("Arrivals", Arrivals),
-        ("Distributions", Distribution),
-        ("Retries (client.retry)", Retry),
-        ("Retry budgets (client.retry.budget)", RetryBudget),
-        ("Circuit breakers (client.breaker)", Breaker),
-        ("Throttles (client.throttle)", Throttle),
-        ("Admission (api.admission)", Admission),
-        ("Concurrency limits (api.admission.limit)", Limit),
-        ("Shedding (api.shedding)", Shedding),
-        ("Faults", Fault),
-    ):
-        say(f"\n{title} (kind: …)")
-        for member in members(union):
-            kinds = " | ".join(get_args(member.model_fields["kind"].annotation))
-            say(f"  {kinds:<22} {_first_sentence(member)}")
-    say("\nKafka's options, under their own names (in the scenario, or in a file: config: producer.properties)")
-    for line in _kafka_options():
-        say(f"  {line}")
-    say("\nMetrics (expect: variant.metric > …)")
-    for name, meaning in patterns(metrics.METRICS).items():
-        say(f"  {name:<34} {meaning}")
-    say(f"  TIER: {', '.join(TIERS)}. PHASE: before, during, after. QUANTILE: p50, p95, p99, p999.")
-
-
-def _kafka_options() -> Iterator[str]:
-    """Those that act with the option they stand for, and the names of those that do not matter."""
-    from bpsim.kafka.tables import TABLES
-
-    for tier, tables in TABLES.items():
-        for client, table in tables.items():
-            yield f"{tier} ({client} {table.latest})"
-            for option in table.acting:
-                yield f"  {option.name:<42} {tier}.{option.path}"
-            yield f"  accepted and ignored: {', '.join(option.name for option in table.options if option.ignored)}"
-
-
-def patterns(names: dict[str, str]) -> dict[str, str]:
-    """Metrics by name; those that exist for every tier, phase or quantile are one line."""
-    from bpsim.result import TIERS
-
-    families = (
-        (re.compile(rf"^({'|'.join(TIERS)})_(?=(?:busy|blocked|idle)_share|peak_records|onset_s)"), "TIER_", ""),
-        (re.compile(r"^(before|during|after)_(?!crash)"), "PHASE_", "PHASE"),
-        (re.compile(r"(?<=^latency_(?:success|failure)_s_)(p50|p95|p99|p999)$"), "QUANTILE", "QUANTILE"),
-        (re.compile(r"(?<=^latency_final_s_)(p50|p95|p99|p999)$"), "QUANTILE", "QUANTILE"),
-    )
-    found: dict[str, str] = {}
-    for name, meaning in names.items():
-        for pattern, placeholder, word in families:
-            if match := pattern.search(name):
-                name = pattern.sub(placeholder, name)
-                meaning = meaning.replace(match[1], word, 1).removeprefix(": ")
-                break
-        found.setdefault(name, meaning)
-    return found
-
-
-def _question(file: Path) -> str:
-    from bpsim.document import InvalidScenario
-
-    try:
-        return load(file).question
-    except InvalidScenario:
-        return "(invalid: see bpsim validate)"
-
-
-def members(annotation: Any) -> Iterator[Any]:
-    """The classes of a union, whatever annotations are around it."""
-    if hasattr(annotation, "model_fields"):
-        yield annotation
-    for part in get_args(annotation):
-        yield from members(part)
-
-
-def _first_sentence(member: type) -> str:
-    text = " ".join((inspect.getdoc(member) or "").split())
-    return text.split(". ")[0].rstrip(".")
 
 
 TEMPLATE = """\
