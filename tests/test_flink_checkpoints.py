@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bpsim.engine import run
+from bpsim.engine import Simulation, run
 from bpsim.keys import Keys
 from bpsim.result import Ended, Result
 from bpsim.scenario import Scenario
+from bpsim.tiers.flink import FlinkJob
 from bpsim.tiers.flink.alone import AloneResult
 from tests.flink_jobs import CHECKPOINTS, DEBLOAT, UNALIGNED, alone, line, through
 
@@ -206,3 +208,62 @@ def test_an_exactly_once_sink_writes_nothing_twice_and_everything_later(more: di
 def test_a_job_that_cannot_be_is_refused(flink: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         through(flink)
+
+
+TIMEOUT = UNALIGNED | {"execution.checkpointing.aligned-checkpoint-timeout": "500 ms"}
+WIDE = [
+    {"name": "source", "parallelism": 2},
+    {"name": "map", "parallelism": 2, "exchange": "hash", "service": 0.004, "slot_sharing_group": "b"},
+    {"name": "sink", "parallelism": 2, "exchange": "hash", "service": 0.006, "slot_sharing_group": "c"},
+]
+
+
+def wide(options: dict[str, str], storage: str | None = None, faults: Sequence[Any] = ()) -> Scenario:
+    """A job of two subtasks everywhere that is behind, so that every checkpoint finds much in flight."""
+    conf = CHECKPOINTS | options | {"execution.checkpointing.interval": "4 s"}
+    flink = {"operators": WIDE, "options": conf, "exactly_once_sink": True} | ({"storage": storage} if storage else {})
+    return through(flink, rate=450, duration=40.0, client={"keys": {"distinct": 100}}, faults=faults)
+
+
+@pytest.mark.parametrize("options", [UNALIGNED, TIMEOUT])
+def test_data_that_follows_a_barrier_is_no_part_of_its_checkpoint(options: dict[str, str]) -> None:
+    """What came in between the arrival of a barrier and the end of the record at hand was kept, and read again, too."""
+    simulation, most = Simulation(wide(options)), 0
+    for second in range(40):
+        simulation.advance(second + 1.0)
+        assert isinstance(simulation.flink, FlinkJob)
+        kept, again = simulation.flink.in_flight, simulation.flink.uncommitted
+        assert again is not None
+        assert len(set(kept)) == len(kept)
+        assert not set(kept) & {record for first, end in again for record in range(first, end)}
+        most = max(most, len(kept))
+    assert most > 1000
+
+
+@pytest.mark.parametrize(("options", "storage"), [(UNALIGNED, None), (TIMEOUT, None), (TIMEOUT, "400 kB/s")])
+def test_exactly_once_holds_over_several_channels(options: dict[str, str], storage: str | None) -> None:
+    faults = [{"kind": "crash", "target": "flink", "at": at, "lasts": 1.0} for at in (13.1, 21.4, 33.3)]
+    result = run(wide(options, storage, faults))
+    records = result.tables["records"]
+    assert records["redelivered"].sum() == 0 < (~np.isnan(records["ended_s"])).sum()
+    assert (result.tables["checkpoints"]["persisted_bytes"] > 0).any()
+
+
+def test_in_flight_data_goes_back_to_the_task_it_was_taken_from() -> None:
+    simulation = Simulation(wide(UNALIGNED, faults=[{"kind": "crash", "target": "flink", "at": 33.1, "lasts": 1.0}]))
+    simulation.advance(34.1)
+    assert isinstance(simulation.flink, FlinkJob)
+    maps, sinks = (vertex.subtasks for vertex in simulation.flink.graph.vertices[1:])
+    assert min(len(subtask.unfinished) for subtask in (*maps, *sinks)) > 40
+    assert all(subtask.restoring for subtask in (*maps, *sinks))
+    before = len(simulation.result().tables["checkpoints"]["number"])
+    while any(subtask.restoring for subtask in (*maps, *sinks)):
+        simulation.advance(simulation.now + 0.1)
+    assert len(simulation.result().tables["checkpoints"]["number"]) == before, "a job that initialises makes no checkpoint"
+    assert 36.0 < simulation.now < 40.0
+
+
+def test_a_job_that_is_one_task_completes_its_checkpoints() -> None:
+    job = {"operators": [{"name": "source"}, {"name": "sink", "exchange": "forward"}], "options": CHECKPOINTS}
+    ended = run(through(job)).tables["checkpoints"]["ended"]
+    assert (ended[:-1] == Ended.COMPLETED).all() and len(ended) > 4

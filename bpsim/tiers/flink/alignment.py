@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bpsim.kernel.clock import Clock
 from bpsim.tiers.flink.buffers import Barrier, InFlight
-from bpsim.tiers.flink.gate import InputChannel, InputGate
+from bpsim.tiers.flink.gate import InputChannel
 from bpsim.tiers.flink.partition import ResultPartition
 
 
@@ -19,10 +19,12 @@ class Ack:
     """The first barrier was there."""
     aligned: float
     """The last one was."""
-    persisted: InFlight | None = None
-    """In-flight data that is part of the checkpoint (unaligned)."""
-    state: InFlight | None = None
+    state: InFlight
     """Records that the operator had in hand at the barrier."""
+    persisted: InFlight
+    """In-flight data that is part of the checkpoint (unaligned), of the inputs."""
+    sent: InFlight
+    """The same, of the outputs."""
 
 
 class Alignment:
@@ -31,37 +33,40 @@ class Alignment:
     def __init__(
         self,
         clock: Clock,
-        gate: InputGate,
+        channels: Sequence[InputChannel],
         outputs: Sequence[ResultPartition],
         unread: Callable[[], InFlight],
-        state: Callable[[], InFlight],
+        snapshot: Callable[[int], InFlight],
         flush: Callable[[Callable[[], None]], None],
         is_current: Callable[[int], bool],
         acknowledge: Callable[[int, Ack], None],
     ) -> None:
         self._clock = clock
-        self._gate = gate
+        self._channels = channels
         self._outputs = outputs
         self._unread = unread
-        self._state_now = state
+        self._snapshot = snapshot
         self._flush = flush
-        self._state: InFlight | None = None
-        """The operator's, once a barrier has overtaken data."""
         self._is_current = is_current
         self._acknowledge = acknowledge
         self._done = 0
         self._checkpoint = 0
         self._seen: list[InputChannel] = []
         self._began = 0.0
-        self._persisted: InFlight | None = None
-        """What barriers have overtaken, once the first has."""
+        self._ack: Ack | None = None
+        """What there is to say so far, once a barrier has overtaken data."""
 
     def _first(self, checkpoint: int) -> None:
         if checkpoint != self._checkpoint:
             self._checkpoint = checkpoint
             self._began = self._clock._now
             self._seen = []
-            self._persisted = self._state = None
+            self._ack = None
+
+    def inject(self, barrier: Barrier) -> None:
+        """A source's checkpoint begins here."""
+        self._first(barrier.checkpoint)
+        self._flush(lambda: self._pass(barrier))
 
     def on_barrier(self, channel: InputChannel, barrier: Barrier) -> None:
         """One that has queued behind the data."""
@@ -70,19 +75,26 @@ class Alignment:
             return
         self._first(barrier.checkpoint)
         self._seen.append(channel)
-        if self._persisted is not None:
-            channel.subpartition.resume()
+        if self._ack is not None:
             self._overtake([channel])
-        elif len(self._seen) == len(self._gate.channels):
+            channel.subpartition.resume()
+        elif len(self._seen) == len(self._channels):
             self._flush(lambda: self._pass(Barrier(barrier.checkpoint, barrier.blocks)))
 
     def _pass(self, barrier: Barrier) -> None:
         """All barriers are there, and the operator has no more to wait for."""
-        for output in self._outputs:
-            output.broadcast(barrier)
-        self._finish()
+        state = self._snapshot(barrier.checkpoint)
+        self._ack = Ack(self._began, self._clock._now, state, InFlight(), self._broadcast(barrier))
+        self._finish(self._ack)
         for seen in self._seen:
             seen.subpartition.resume()
+
+    def _broadcast(self, barrier: Barrier) -> InFlight:
+        """Returns what it overtakes of the outputs."""
+        overtaken = InFlight()
+        for output in self._outputs:
+            overtaken.merge(output.broadcast(barrier))
+        return overtaken
 
     def on_overtaking(self, channel: InputChannel, barrier: Barrier) -> None:
         """One that has come in front of all data."""
@@ -90,55 +102,60 @@ class Alignment:
             self._first(barrier.checkpoint)
             self._seen.append(channel)
             self._overtake([channel])
+        else:
+            channel.journal.forget(barrier.checkpoint)
 
     def switch(self, checkpoint: int) -> None:
         """The checkpoint has taken `aligned-checkpoint-timeout`: its barriers overtake the data from now on."""
         if self._done == checkpoint:
-            for output in self._outputs:
-                self._acknowledge(checkpoint, Ack(self._began, self._began, output.overtake(checkpoint)))
+            self._overtake_sent(checkpoint)
             return
-        waiting = self._seen if self._checkpoint == checkpoint else []
-        found = [channel for channel in self._gate.channels if channel.overtake(checkpoint)]
+        waiting = list(self._seen) if self._checkpoint == checkpoint else []
+        found = [channel for channel in self._channels if channel.overtake(checkpoint)]
         if waiting or found:
             self._first(checkpoint)
-            for channel in self._seen:
-                channel.subpartition.resume()
             self._seen += found
             self._overtake(self._seen)
+            for channel in (*waiting, *found):
+                channel.subpartition.resume()
+
+    def _overtake_sent(self, checkpoint: int) -> None:
+        """The barriers that wait in the outputs overtake what is before them there."""
+        sent = InFlight()
+        for output in self._outputs:
+            sent.merge(output.overtake(checkpoint))
+        if sent.records or sent.size:
+            self._acknowledge(checkpoint, Ack(self._began, self._began, InFlight(), InFlight(), sent))
 
     def abort(self, checkpoint: int) -> None:
         """The checkpoint has expired: channels that wait for the barriers of others go on."""
+        for channel in self._channels:
+            channel.journal.forget(checkpoint)
         if self._checkpoint == checkpoint and self._done != checkpoint:
             self._done = checkpoint
-            for channel in self._gate.channels:
-                channel.recording = None
             for channel in self._seen:
                 channel.subpartition.resume()
 
     def _overtake(self, channels: Sequence[InputChannel]) -> None:
         """The barriers of these channels have overtaken their data."""
-        if self._persisted is None:
-            self._persisted, self._state = self._unread(), self._state_now()
-            for part in self._gate.received:
-                self._persisted.add(part)
-            for output in self._outputs:
-                self._persisted.add(output.broadcast(Barrier(self._checkpoint, False, True)))
-            for channel in self._gate.channels:
-                channel.recording = InFlight()
+        if self._ack is None:
+            for channel in self._channels:
+                channel.journal.begin(self._checkpoint, channel.received)
+            overtaken = self._broadcast(Barrier(self._checkpoint, False, True))
+            state = self._snapshot(self._checkpoint)
+            self._ack = Ack(self._began, self._clock._now, state, self._unread(), overtaken)
         for channel in channels:
-            if channel.recording is not None:
-                self._persisted.add(channel.recording)
-                channel.recording = None
-        if len(self._seen) == len(self._gate.channels):
-            self._finish()
+            for part in channel.journal.close():
+                self._ack.persisted.add(channel.place, part.records, part.size)
+        if len(self._seen) == len(self._channels):
+            self._finish(replace(self._ack, aligned=self._clock._now))
 
-    def _finish(self) -> None:
+    def _finish(self, ack: Ack) -> None:
         self._done = self._checkpoint
-        state = self._state_now() if self._persisted is None else self._state
-        self._acknowledge(self._checkpoint, Ack(self._began, self._clock._now, self._persisted, state))
+        self._acknowledge(self._checkpoint, ack)
 
     def clear(self) -> None:
         """The job died."""
         self._checkpoint = self._done = 0
         self._seen = []
-        self._persisted = self._state = None
+        self._ack = None

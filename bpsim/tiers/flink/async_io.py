@@ -295,9 +295,8 @@ class AsyncWait:
     @property
     def state(self) -> InFlight:
         """What a checkpoint keeps of the queue: its records are asked about anew when the job is restored."""
-        state = InFlight()
-        state.records = self._asked.records
-        state.size = self._record_bytes * len(state.records)
+        state, records = InFlight(), self._asked.records
+        state.add(self.subtask.place, records, self._record_bytes * len(records))
         return state
 
     @property

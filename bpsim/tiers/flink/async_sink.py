@@ -280,9 +280,8 @@ class AsyncSinkEnd(End):
     @property
     def state(self) -> InFlight:
         """What a checkpoint keeps: what is not known to be written."""
-        state = InFlight()
-        state.records = [record for record, _, _ in self._waiting]
-        state.size = self._record_bytes * len(state.records)
+        state, records = InFlight(), [record for record, _, _ in self._waiting]
+        state.add(self.subtask.place, records, self._record_bytes * len(records))
         return state
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import Protocol
 
 from bpsim.kernel.buffer import nothing
@@ -54,19 +55,29 @@ class Slice:
         segment.size = 0
 
 
+Place = tuple[int, int]
+"""A subtask: the number of its task, and its own."""
+
+
 class InFlight:
-    """Data that barriers have overtaken: a part of their checkpoint."""
+    """Data that is a part of a checkpoint, by the subtask that is to work on it when the job is restored."""
 
     __slots__ = ("records", "size")
 
     def __init__(self) -> None:
-        self.records: list[int] = []
+        self.records: dict[Place, list[int]] = {}
         self.size = 0
 
-    def add(self, part: Segment | Slice | InFlight) -> None:
-        """This, too."""
-        self.records += part.records
-        self.size += part.size
+    def add(self, place: Place, records: list[int], size: int) -> None:
+        """These records for that subtask, which take so many bytes."""
+        self.records[place] = self.records.get(place, []) + records
+        self.size += size
+
+    def merge(self, other: InFlight) -> None:
+        """What is in the other, too."""
+        for place, records in other.records.items():
+            self.add(place, records, 0)
+        self.size += other.size
 
 
 class LocalBufferPool:
@@ -120,6 +131,10 @@ class LocalBufferPool:
 class Reader(Protocol):
     """The channel at the other end of a subpartition."""
 
+    @property
+    def place(self) -> Place:
+        """Whose it is."""
+
     def on_data(self) -> None:
         """There may be something to take."""
 
@@ -169,16 +184,22 @@ class Subpartition:
 
     def overtake(self, checkpoint: int) -> InFlight:
         """Move a checkpoint's barrier that waits here in front of the data; returns what it overtakes."""
-        before = InFlight()
         for position, element in enumerate(self.queue):
-            if isinstance(element, Segment):
-                before.add(element)
-            elif element.checkpoint == checkpoint:
+            if isinstance(element, Barrier) and element.checkpoint == checkpoint:
+                before = self.in_flight(position)
                 del self.queue[position]
                 self.queue.appendleft(Barrier(checkpoint, False, True))
                 self.reader.on_data()
                 return before
         return InFlight()
+
+    def in_flight(self, end: int) -> InFlight:
+        """The data in front of position `end` of the queue."""
+        found = InFlight()
+        for element in islice(self.queue, end):
+            if isinstance(element, Segment):
+                found.add(self.reader.place, element.records, element.size)
+        return found
 
     def flush(self) -> None:
         """Let the reader have what the open segment holds."""

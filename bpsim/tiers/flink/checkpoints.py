@@ -13,12 +13,12 @@ from bpsim.streams import Streams, to_grid
 from bpsim.tiers.flink.alignment import Ack, Alignment
 from bpsim.tiers.flink.async_io import AsyncWait
 from bpsim.tiers.flink.async_sink import AsyncSinkEnd
-from bpsim.tiers.flink.buffers import Barrier, InFlight
+from bpsim.tiers.flink.buffers import Barrier, InFlight, Place
 from bpsim.tiers.flink.conf import Checkpointing
 from bpsim.tiers.flink.ends import TransactionalEnd
 from bpsim.tiers.flink.jobgraph import JobGraph
 from bpsim.tiers.flink.operator import OperatorSubtask
-from bpsim.tiers.flink.subtask import Subtask
+from bpsim.tiers.flink.subtask import Output, Subtask
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Snapshots:
 class Hands:
     """Who is told."""
 
-    on_source: Callable[[int, int], list[int]] = lambda source, number: []
-    """(subtask, checkpoint): a source sends its barriers; returns records that are in-flight data before them."""
+    on_source: Callable[[int, int], None] = lambda source, number: None
+    """(subtask, checkpoint): a source sends its barriers."""
     on_complete: Callable[[Checkpoint], None] = lambda checkpoint: None
     on_failure: Callable[[], None] = lambda: None
     """More checkpoints in a row have failed than is tolerated."""
@@ -55,8 +55,32 @@ class Checkpoint:
     """Longest time from the trigger to a subtask's first barrier."""
     alignment: float = 0.0
     """Longest time from a subtask's first barrier to its last."""
-    state: int = 0
+    written: int = 0
+    """Bytes of state, beside `state`."""
+    writing: int = 0
+    """Subtasks that write."""
+    state: InFlight = field(default_factory=InFlight)
+    """What operators had in hand."""
     persisted: InFlight = field(default_factory=InFlight)
+    sent: InFlight = field(default_factory=InFlight)
+
+    @property
+    def persisted_bytes(self) -> int:
+        """Of in-flight data."""
+        return self.persisted.size + self.sent.size
+
+    @property
+    def state_bytes(self) -> int:
+        """Of the operators."""
+        return self.written + self.state.size
+
+    @property
+    def in_flight(self) -> dict[Place, list[int]]:
+        """With which every subtask begins when the job is restored, what was furthest first."""
+        found = InFlight()
+        for part in (self.state, self.persisted, self.sent):
+            found.merge(part)
+        return found.records
 
 
 class Coordinator:
@@ -91,21 +115,22 @@ class Coordinator:
         self._subtasks = graph.subtasks
         self._alignments = [self._alignment(index, subtask) for index, subtask in enumerate(self._subtasks)]
 
-    def _alignment(self, index: int, subtask: Subtask) -> Alignment | None:
-        if not isinstance(subtask, OperatorSubtask):
-            return None
+    def _alignment(self, index: int, subtask: Subtask) -> Alignment:
         alignment = Alignment(
             self.clock,
-            subtask.gate,
+            subtask.channels,
             subtask.partitions,
             lambda: subtask.unread,
-            lambda: output.state if isinstance(output := subtask.output, AsyncWait | AsyncSinkEnd) else InFlight(),
+            lambda checkpoint: _snapshot(subtask.output, checkpoint),
             lambda then: output.flush(then) if isinstance(output := subtask.output, AsyncSinkEnd) else then(),
             self.is_current,
             lambda checkpoint, ack: self._write(index, checkpoint, ack),
         )
-        subtask.on_barrier = alignment.on_barrier
-        subtask.gate.on_overtaking = lambda channel, barrier: subtask.post(lambda: alignment.on_overtaking(channel, barrier))
+        if isinstance(subtask, OperatorSubtask):
+            subtask.on_barrier = alignment.on_barrier
+            subtask.gate.on_overtaking = lambda channel, barrier: subtask.post(
+                lambda: alignment.on_overtaking(channel, barrier)
+            )
         return alignment
 
     def is_current(self, checkpoint: int) -> bool:
@@ -122,6 +147,8 @@ class Coordinator:
         if round_ != self._round:
             return
         self.clock.call_small(self.clock._now + to_grid(self._options.interval), self._due, round_)
+        if any(subtask.restoring for subtask in self._subtasks):
+            return
         if self._current is None and self._rested:
             self._trigger()
         else:
@@ -137,12 +164,12 @@ class Coordinator:
         self._overdue = False
         self._number += 1
         number = self._number
-        self._current = Checkpoint(number, now, set(range(len(self._subtasks))), state=sum(self._snapshots.state_bytes))
+        self._current = Checkpoint(number, now, set(range(len(self._subtasks))), written=sum(self._snapshots.state_bytes))
         self.clock.call_small(now + to_grid(options.timeout), self._expire, number)
         if options.unaligned and options.aligned_timeout:
             self.clock.call_small(now + to_grid(options.aligned_timeout), self._switch, number)
         for index, subtask in enumerate(self._subtasks):
-            if self._alignments[index] is None:
+            if not isinstance(subtask, OperatorSubtask):
                 subtask.post(partial(self._emit, index, number))
 
     def _emit(self, index: int, number: int) -> None:
@@ -150,42 +177,31 @@ class Coordinator:
         if not self.is_current(number):
             return
         assert self._current is not None
-        options, now, subtask = self._options, self.clock._now, self._subtasks[index]
-        late = now - self._current.triggered >= options.aligned_timeout
+        options = self._options
+        late = self.clock._now - self._current.triggered >= options.aligned_timeout
         overtakes = options.unaligned and late
-        self._current.persisted.records += self._hands.on_source(index, number)
-        barrier = Barrier(number, options.exactly_once and not overtakes, overtakes)
-        for output in subtask.partitions:
-            self._write(index, number, Ack(now, now, output.broadcast(barrier)))
+        self._hands.on_source(index, number)
+        self._alignments[index].inject(Barrier(number, options.exactly_once and not overtakes, overtakes))
 
     def _switch(self, number: int) -> None:
         if not self.is_current(number):
             return
         for alignment, subtask in zip(self._alignments, self._subtasks, strict=True):
-            if alignment is None:
-                subtask.post(partial(self._switch_source, subtask, number))
-            else:
-                subtask.post(partial(self._switch_one, alignment, number))
+            subtask.post(partial(self._switch_one, alignment, number))
 
     def _switch_one(self, alignment: Alignment, number: int) -> None:
         if self.is_current(number):
             alignment.switch(number)
 
-    def _switch_source(self, subtask: Subtask, number: int) -> None:
-        if self._current is not None and self.is_current(number):
-            for output in subtask.partitions:
-                self._current.persisted.add(output.overtake(number))
-
     def _write(self, index: int, number: int, ack: Ack) -> None:
         """A subtask writes its state, in the background, and then says so."""
-        output = self._subtasks[index].output
-        if isinstance(output, TransactionalEnd):
-            output.seal(number)
+        if self._current is not None and self._current.number == number:
+            self._current.writing += 1
         rate = self._snapshots.storage
         if rate is None:
             self._acknowledge((index, number, ack))
         else:
-            in_hand = sum(part.size for part in (ack.persisted, ack.state) if part is not None)
+            in_hand = ack.state.size + ack.persisted.size + ack.sent.size
             takes = to_grid((self._snapshots.state_bytes[index] + in_hand) / rate)
             self.clock.call_small(self.clock._now + takes, self._acknowledge, (index, number, ack))
 
@@ -196,13 +212,12 @@ class Coordinator:
             return
         current.start_delay = max(current.start_delay, ack.began - current.triggered)
         current.alignment = max(current.alignment, ack.aligned - ack.began)
-        if ack.persisted is not None:
-            current.persisted.add(ack.persisted)
-        if ack.state is not None:
-            current.persisted.records += ack.state.records
-            current.state += ack.state.size
+        current.state.merge(ack.state)
+        current.persisted.merge(ack.persisted)
+        current.sent.merge(ack.sent)
         current.waits_for.discard(index)
-        if not current.waits_for:
+        current.writing -= 1
+        if not current.waits_for and not current.writing:
             self.failures = 0
             self._end(Ended.COMPLETED)
             self._hands.on_complete(current)
@@ -222,8 +237,7 @@ class Coordinator:
             return
         self._end(Ended.EXPIRED)
         for alignment, subtask in zip(self._alignments, self._subtasks, strict=True):
-            if alignment is not None:
-                subtask.post(partial(alignment.abort, number))
+            subtask.post(partial(alignment.abort, number))
         self.failures += 1
         if self.failures > self._options.tolerable_failures:
             self._hands.on_failure()
@@ -246,8 +260,7 @@ class Coordinator:
         self._overdue = False
         self.failures = 0
         for alignment in self._alignments:
-            if alignment is not None:
-                alignment.clear()
+            alignment.clear()
 
     def restart(self) -> None:
         """The job runs again."""
@@ -257,3 +270,10 @@ class Coordinator:
     def all(self) -> list[Checkpoint]:
         """Those that ended, and the one under way."""
         return self.done + ([self._current] if self._current is not None else [])
+
+
+def _snapshot(output: Output, checkpoint: int) -> InFlight:
+    """What the checkpoint keeps of an operator, at this moment."""
+    if isinstance(output, TransactionalEnd):
+        output.seal(checkpoint)
+    return output.state if isinstance(output, AsyncWait | AsyncSinkEnd) else InFlight()

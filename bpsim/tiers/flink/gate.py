@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from bpsim.kernel.buffer import nothing
-from bpsim.tiers.flink.buffers import Barrier, InFlight, Slice, Subpartition
+from bpsim.tiers.flink.buffers import Barrier, Place, Slice, Subpartition
 
 Element = Slice | Barrier
 
@@ -16,9 +16,11 @@ class InputChannel(Protocol):
     """One sender's channel."""
 
     subpartition: Subpartition
+    place: Place
+    """Whose it is."""
     ready: bool
-    recording: InFlight | None
-    """What comes in belongs to a checkpoint whose barrier has overtaken the data of other channels, and not yet this one's."""
+    journal: Journal
+    """Of what a checkpoint has to keep."""
 
     def poll(self) -> Element | None:
         """The next element for the task."""
@@ -47,10 +49,52 @@ class InputChannel(Protocol):
         """Buffers of this side that wait to be read."""
 
 
+class Journal:
+    """What a checkpoint has to keep of a channel, once barriers have overtaken data: what its task has not begun of all that
+    came before the channel's own barrier (ChannelStatePersister.java)."""
+
+    __slots__ = ("_checkpoint", "_kept", "_open")
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._checkpoint, self._open = 0, False
+        self._kept: list[Slice] = []
+
+    def begin(self, checkpoint: int, received: list[Slice]) -> None:
+        """The task has heard of a barrier, of whichever channel: what comes in from now on is kept, too."""
+        if checkpoint != self._checkpoint:
+            self._checkpoint, self._kept, self._open = checkpoint, received, True
+
+    def add(self, part: Slice) -> None:
+        """This has come in."""
+        if self._open:
+            self._kept.append(part)
+
+    def on_barrier(self, checkpoint: int, received: list[Slice]) -> None:
+        """The channel's own barrier has come in front of all data, and what follows is after it."""
+        self.begin(checkpoint, received)
+        self._open = False
+
+    def close(self) -> list[Slice]:
+        """All of it; the channel's barrier has come."""
+        self._open = False
+        kept, self._kept = self._kept, []
+        return kept
+
+    def forget(self, checkpoint: int) -> None:
+        """That checkpoint is not wanted any more."""
+        if checkpoint == self._checkpoint:
+            self.close()
+
+
 class InputGate:
     """A task's channels from one operator, read in turn, a buffer at a time; `floating` buffers go where the backlog is."""
 
-    def __init__(self, floating: int) -> None:
+    def __init__(self, floating: int, place: Place = (0, 0)) -> None:
+        self.place = place
         self.channels: list[InputChannel] = []
         self.floating = self.floating_total = floating
         self.on_item: Callable[[], None] = nothing
@@ -126,13 +170,14 @@ class InputGate:
 class LocalInputChannel:
     """A channel within one TaskManager: the task reads the sender's queue, there are no buffers on this side."""
 
-    __slots__ = ("_gate", "ready", "recording", "subpartition")
+    __slots__ = ("_gate", "journal", "place", "ready", "subpartition")
 
     def __init__(self, gate: InputGate, subpartition: Subpartition) -> None:
         self._gate = gate
+        self.place = gate.place
         self.subpartition = subpartition
         self.ready = False
-        self.recording: InFlight | None = None
+        self.journal = Journal()
         subpartition.reader = self
 
     def on_data(self) -> None:
@@ -140,6 +185,7 @@ class LocalInputChannel:
         while subpartition.overtaken:
             barrier = subpartition.take()
             assert isinstance(barrier, Barrier)
+            self.journal.on_barrier(barrier.checkpoint, [])
             self._gate.on_overtaking(self, barrier)
         if subpartition.readable:
             self._gate.notify(self)
@@ -149,8 +195,8 @@ class LocalInputChannel:
 
     def poll(self) -> Element | None:
         element = self.subpartition.take()
-        if self.recording is not None and isinstance(element, Slice):
-            self.recording.add(element)
+        if isinstance(element, Slice):
+            self.journal.add(element)
         return element
 
     def release(self, part: Slice) -> None:
@@ -162,7 +208,7 @@ class LocalInputChannel:
 
     def clear(self) -> None:
         self.ready = False
-        self.recording = None
+        self.journal.clear()
 
     @property
     def in_use(self) -> int:
@@ -178,18 +224,18 @@ class RemoteInputChannel:
     own, and floating ones as the sender's backlog asks for (RemoteInputChannel.java, BufferManager.java)."""
 
     __slots__ = (
-        "_gate", "_queue", "_sending", "_waiting", "credit", "exclusive", "floating", "initial", "ready",
-        "recording", "required",
-        "subpartition",
+        "_gate", "_queue", "_sending", "_waiting", "credit", "exclusive", "floating", "initial", "journal", "place", "ready",
+        "required", "subpartition",
     )  # fmt: skip
 
     def __init__(self, gate: InputGate, subpartition: Subpartition, exclusive: int) -> None:
         self._gate = gate
+        self.place = gate.place
         self.subpartition = subpartition
         self.initial = exclusive
         self._queue: deque[Element] = deque()
         self._sending = False
-        self.recording: InFlight | None = None
+        self.journal = Journal()
         subpartition.reader = self
         self._reset()
 
@@ -200,7 +246,7 @@ class RemoteInputChannel:
 
     def clear(self) -> None:
         self._queue.clear()
-        self.recording = None
+        self.journal.clear()
         self._reset()
 
     def on_data(self) -> None:
@@ -216,6 +262,7 @@ class RemoteInputChannel:
             if isinstance(element, Slice):
                 self._receive(element)
             elif element.overtakes:
+                self.journal.on_barrier(element.checkpoint, self.received)
                 self._gate.on_overtaking(self, element)
                 continue
             self._queue.append(element)
@@ -226,8 +273,7 @@ class RemoteInputChannel:
         self._sending = False
 
     def _receive(self, part: Slice) -> None:
-        if self.recording is not None:
-            self.recording.add(part)
+        self.journal.add(part)
         self.credit -= 1
         self.required -= 1
         part.floating = self.floating > 0
@@ -273,7 +319,6 @@ class RemoteInputChannel:
         for position, element in enumerate(self._queue):
             if isinstance(element, Barrier) and element.checkpoint == checkpoint:
                 del self._queue[position]
-                self.subpartition.resume()
                 return True
         return False
 

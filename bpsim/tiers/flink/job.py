@@ -11,6 +11,7 @@ from bpsim.kernel.buffer import Buffer
 from bpsim.kernel.clock import Clock
 from bpsim.result import Table
 from bpsim.streams import Streams
+from bpsim.tiers.flink.buffers import Place
 from bpsim.tiers.flink.checkpoints import Checkpoint, Coordinator, Hands, Snapshots
 from bpsim.tiers.flink.conf import FlinkConf
 from bpsim.tiers.flink.ends import TransactionalEnd
@@ -50,8 +51,8 @@ class FlinkJob:
         self._row = rows
         self._mark = mark
         self._sources: list[QueueSource] = []
-        self.in_flight: list[int] = []
-        """Records that the last completed checkpoint holds, and with which the job starts anew."""
+        self._in_flight: dict[Place, list[int]] = {}
+        """What the last completed checkpoint holds, and each subtask starts anew with."""
         self._batch = batch
         self._alive = True
         self._around = around
@@ -97,11 +98,11 @@ class FlinkJob:
     def _snapshots(self) -> Snapshots:
         return Snapshots(state_bytes(self._operators), self._storage)
 
-    def _begin_epoch(self, source: int, checkpoint: int) -> list[int]:
-        return self._sources[source].begin_epoch(checkpoint)
+    def _begin_epoch(self, source: int, checkpoint: int) -> None:
+        self._sources[source].begin_epoch(checkpoint)
 
     def _complete(self, checkpoint: Checkpoint) -> None:
-        self.in_flight = checkpoint.persisted.records
+        self._in_flight = checkpoint.in_flight
         for source in self._sources:
             source.complete(checkpoint.number)
         for end in self.graph.ends:
@@ -137,6 +138,11 @@ class FlinkJob:
             self.coordinator.deploy(self.graph, self._snapshots)
 
     @property
+    def in_flight(self) -> list[int]:
+        """Records that the last completed checkpoint holds, and with which the job starts anew."""
+        return [record for records in self._in_flight.values() for record in records]
+
+    @property
     def uncommitted(self) -> list[tuple[int, int]] | None:
         """What was taken from the queue and is in no completed checkpoint; None when the job makes none."""
         if self.coordinator is None:
@@ -166,9 +172,7 @@ class FlinkJob:
         self._alive = True
         if self._planned is not self._operators:
             self._deploy()
-        count = len(self._sources)
-        for number, source in enumerate(self._sources):
-            source.restore(self.in_flight[number::count])
+        self.graph.restore(self._in_flight)
         if self.coordinator is not None:
             self.coordinator.restart()
         if self._scaling is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import nan
 
@@ -14,7 +14,7 @@ from bpsim.kernel.clock import Clock
 from bpsim.streams import Draws, Streams
 from bpsim.tiers.flink.async_io import AsyncWait, Service
 from bpsim.tiers.flink.async_sink import AsyncSinkEnd, Destination
-from bpsim.tiers.flink.buffers import Segment
+from bpsim.tiers.flink.buffers import Place, Segment
 from bpsim.tiers.flink.conf import FlinkConf
 from bpsim.tiers.flink.ends import BlockingEnd, End, TransactionalEnd
 from bpsim.tiers.flink.gate import InputGate
@@ -83,7 +83,7 @@ class JobGraph:
         self.waits: list[AsyncWait] = []
         """Of async I/O."""
         self.vertices: list[Vertex] = []
-        chain = tasks(operators)
+        self._tasks = chain = tasks(operators)
         first_slots = slots(chain)
         record_bytes = around.record_bytes
         for index, task in enumerate(chain):
@@ -108,6 +108,7 @@ class JobGraph:
                 subtask: Subtask = OperatorSubtask(self.clock, output, work, gate, self.conf.debloating, limit)
             else:
                 subtask = self._source(number, output, work, self.entered)
+            subtask.place = len(self.vertices), number
             vertex.subtasks.append(subtask)
             self._connect(subtask, output, f"{vertex.name}.{number}")
         self.vertices.append(vertex)
@@ -196,7 +197,7 @@ class JobGraph:
             elif sender == number:
                 senders.append((partition, 0, local))
         floating = self._shares[len(self.vertices), number].floating[0]
-        return input_gate(self.conf, floating.size, senders)
+        return input_gate(self.conf, floating.size, (len(self.vertices), number), senders)
 
     def _on_room(self) -> None:
         outbox, waiting = self._around.outbox, self._waiting
@@ -220,6 +221,18 @@ class JobGraph:
         """From now on everything takes 1 / speed times as long."""
         for subtask in self.subtasks:
             subtask.set_speed(speed)
+
+    def restore(self, in_flight: Mapping[Place, list[int]]) -> None:
+        """Give every subtask its in-flight data of a checkpoint. When there are others now than then it goes where its keys
+        live, else in turn (SubtaskStateMapper.ROUND_ROBIN)."""
+        for (index, number), records in in_flight.items():
+            vertex, by_key = self.vertices[index], self._tasks[index][0].exchange == "hash"
+            count = len(vertex.subtasks)
+            homes = self._around.subtasks_of(records, count) if by_key and records else [number % count] * len(records)
+            for home in set(homes):
+                vertex.subtasks[home].restore([record for record, its in zip(records, homes, strict=True) if its == home])
+            for record in records:
+                self.entered[record] = self.clock._now
 
     def unfinished(self) -> list[tuple[float, ...]]:
         """Rows of what is inside."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from bpsim.kernel.clock import Clock
 from bpsim.streams import Draws, to_grid
 from bpsim.tiers.flink import pools
-from bpsim.tiers.flink.buffers import LocalBufferPool
+from bpsim.tiers.flink.buffers import LocalBufferPool, Place
 from bpsim.tiers.flink.conf import FlinkConf
 from bpsim.tiers.flink.gate import InputGate, LocalInputChannel, RemoteInputChannel
 from bpsim.tiers.flink.partition import Packing, ResultPartition, Route
@@ -38,10 +38,10 @@ def result_partition(
     return partition
 
 
-def input_gate(conf: FlinkConf, floating: int, senders: list[tuple[ResultPartition, int, bool]]) -> InputGate:
-    """The input of one subtask from these (partition, number of its subpartition, whether in the same TaskManager)."""
+def input_gate(conf: FlinkConf, floating: int, place: Place, senders: list[tuple[ResultPartition, int, bool]]) -> InputGate:
+    """The input of the subtask at `place` from these (partition, number of its subpartition, whether in one TaskManager)."""
     exclusive = pools.input_gate(conf, len(senders)).exclusive
-    gate = InputGate(floating)
+    gate = InputGate(floating, place)
     for partition, number, local in senders:
         subpartition = partition.subpartitions[number]
         if local:

@@ -27,6 +27,7 @@ class OperatorSubtask(Subtask):
     ) -> None:
         super().__init__(clock, output, work, rate_limit)
         self.gate = gate
+        self.channels = gate.channels
         self.bytes_in = 0
         self.on_barrier: Callable[[InputChannel, Barrier], None]
         """A barrier has queued behind the data, and it is its turn."""
@@ -72,11 +73,10 @@ class OperatorSubtask(Subtask):
 
     @property
     def unread(self) -> InFlight:
-        """The records still to come of the buffer at hand."""
-        unread = InFlight()
-        unread.records = self.unfinished
+        unread, records, size = InFlight(), self.records[self.position :], 0
         if self._reading is not None and self.records:
-            unread.size = self._reading[1].size * len(unread.records) // len(self.records)
+            size = self._reading[1].size * len(records) // len(self.records)
+        unread.add(self.place, records, size)
         return unread
 
     def _due(self, _: object) -> None:

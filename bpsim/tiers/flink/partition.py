@@ -190,9 +190,8 @@ class ResultPartition:
         """Send a barrier on every channel; returns what it overtakes."""
         overtaken = InFlight()
         for subpartition in self.subpartitions:
-            for element in subpartition.queue if barrier.overtakes else ():
-                if isinstance(element, Segment):
-                    overtaken.add(element)
+            if barrier.overtakes:
+                overtaken.merge(subpartition.in_flight(len(subpartition.queue)))
             subpartition.add_barrier(barrier)
         return overtaken
 
@@ -200,7 +199,7 @@ class ResultPartition:
         """Let a checkpoint's barriers overtake the data that waits before them; returns it."""
         overtaken = InFlight()
         for subpartition in self.subpartitions:
-            overtaken.add(subpartition.overtake(checkpoint))
+            overtaken.merge(subpartition.overtake(checkpoint))
         return overtaken
 
     @property

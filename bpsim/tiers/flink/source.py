@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from collections import deque
 from collections.abc import Callable
 
 from bpsim.kernel.buffer import Buffer
@@ -34,9 +33,6 @@ class QueueSource(Subtask):
         self._queue = queue
         self._batch = batch
         self._entered = entered
-        self._restored: deque[int] = deque()
-        self._restoring = False
-        """Whether the records at hand are such."""
         self._epochs: dict[int, list[tuple[int, int]]] = {0: []}
         """By checkpoint, what was taken after its barrier and is in none yet, as ranges."""
 
@@ -47,10 +43,6 @@ class QueueSource(Subtask):
 
     def fetch(self) -> bool:
         queue, entered = self._queue, self._entered
-        self._restoring = bool(self._restored)
-        if self._restored:
-            self.take([self._restored.popleft() for _ in range(min(self._batch, len(self._restored)))])
-            return True
         if not queue.held:
             return False
         records: list[int] = []
@@ -65,31 +57,13 @@ class QueueSource(Subtask):
         queue.made_room()
         return True
 
-    def begin_epoch(self, checkpoint: int) -> list[int]:
-        """The barrier goes off: records not yet emitted are after it. Returns those that were restored from the checkpoint
-        before, and are in-flight data of this one, too."""
-        rest = self.records[self.position :]
-        restored = list(self._restored)
-        if self._restoring:
-            restored, rest = rest + restored, []
-        self._epochs[checkpoint] = [(record, record + 1) for record in rest]
-        return restored
+    def begin_epoch(self, checkpoint: int) -> None:
+        """The barrier goes off: records not yet emitted are after it."""
+        self._epochs[checkpoint] = [(record, record + 1) for record in self.records[self.position :]]
 
     def complete(self, checkpoint: int) -> None:
         """The checkpoint is complete: what came before its barrier is never read again."""
         self._epochs = {number: taken for number, taken in self._epochs.items() if number >= checkpoint}
-
-    def restore(self, records: list[int]) -> None:
-        """In-flight data of the checkpoint from which the job is restored comes before new input. (It starts here, not in
-        the buffers it was taken from.)"""
-        for record in records:
-            self._entered[record] = self.clock._now
-        self._restored.extend(records)
-        self.on_item()
-
-    @property
-    def unfinished(self) -> list[int]:
-        return self.records[self.position :] + list(self._restored)
 
     @property
     def uncommitted(self) -> list[tuple[int, int]]:
@@ -98,8 +72,6 @@ class QueueSource(Subtask):
 
     def clear(self) -> None:
         super().clear()
-        self._restored.clear()
-        self._restoring = False
         self._epochs = {0: []}
 
 

@@ -10,6 +10,8 @@ from typing import Protocol
 
 from bpsim.kernel.clock import Clock
 from bpsim.streams import to_grid
+from bpsim.tiers.flink.buffers import InFlight, Place
+from bpsim.tiers.flink.gate import InputChannel
 from bpsim.tiers.flink.partition import ResultPartition
 from bpsim.tiers.flink.times import Spent, TimeSpent
 
@@ -81,6 +83,9 @@ class Subtask:
         self.output = output
         self._permits = None if rate_limit is None else Permits(rate_limit, clock._now)
         self.time = TimeSpent(clock._now)
+        self.place: Place = (0, 0)
+        self.channels: Sequence[InputChannel] = ()
+        """Its input, when it is not a source."""
         self.partitions: Sequence[ResultPartition] = ()
         """Its output, when it is not the end of the job."""
         self.records_in = 0
@@ -105,6 +110,23 @@ class Subtask:
         """1 is normal."""
         self._frozen: float | None = None
         """Work left of the record at hand while the speed is 0."""
+        self._restored: list[int] = []
+        self.restoring = False
+        """Whether there is still in-flight data of the checkpoint it was restored from (initialising): until it is done with,
+        the job makes no other."""
+
+    def restore(self, records: list[int]) -> None:
+        """In-flight data of the checkpoint comes before anything else."""
+        self._restored += records
+        self.restoring = True
+        self.clock.call_small(self.clock._now, self.wake, None)
+
+    def _take_restored(self) -> bool:
+        self.restoring = bool(self._restored)
+        if self.restoring:
+            records, self._restored = self._restored, []
+            self.take(records)
+        return self.restoring
 
     def fetch(self) -> bool:
         """Take in the next records by `take`; False when there are none."""
@@ -166,7 +188,7 @@ class Subtask:
                 self.release()
                 count = self._forget()
             if not count:
-                if not self.fetch():
+                if not self._take_restored() and not self.fetch():
                     if not self.standing:
                         self.time.go(Spent.IDLE, now)
                     return
@@ -296,8 +318,14 @@ class Subtask:
         self.standing = self._release_early = False
         self._frozen = None
         self._mails.clear()
+        self._restored, self.restoring = [], False
+
+    @property
+    def unread(self) -> InFlight:
+        """The records still to come of the buffer at hand; a source reads none."""
+        return InFlight()
 
     @property
     def unfinished(self) -> list[int]:
         """Records taken in and not yet written."""
-        return self.records[self.position :]
+        return self.records[self.position :] + self._restored

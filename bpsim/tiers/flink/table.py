@@ -105,6 +105,6 @@ def checkpoint_table(checkpoints: list[Checkpoint]) -> Table:
         "ended": np.array([one.how for one in checkpoints], dtype=np.uint8),
         "start_delay_s": np.array([one.start_delay for one in checkpoints], dtype=np.float64),
         "alignment_s": np.array([one.alignment for one in checkpoints], dtype=np.float64),
-        "state_bytes": np.array([one.state for one in checkpoints], dtype=np.int64),
-        "persisted_bytes": np.array([one.persisted.size for one in checkpoints], dtype=np.int64),
+        "state_bytes": np.array([one.state_bytes for one in checkpoints], dtype=np.int64),
+        "persisted_bytes": np.array([one.persisted_bytes for one in checkpoints], dtype=np.int64),
     }
