@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from bpsim.claims import parse
 from bpsim.cli.app import app
+from handbook.prose import FENCE
 
-FENCE = re.compile(r"^(?P<skip><!-- not run: .+ -->\n+)?```(?P<kind>\w+)(?P<more>[^\n]*)\n(?P<text>.*?)^```$", re.M | re.S)
 TITLE = re.compile(r'title="([^"]+)"')
 INLINE = re.compile(r"`bpsim ([a-z][a-z-]*(?: [a-z]+)?)[^`]*`")
 
