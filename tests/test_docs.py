@@ -10,14 +10,17 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bpsim.kafka.tables import TABLES
+from bpsim.knobs import REAL_NAMES
 from bpsim.metrics import METRICS
 from bpsim.metrics.summary import PHASES
 from bpsim.metrics.windows import NAMES
 from bpsim.result import TIERS
-from bpsim.tiers.flink.options import remarks
+from bpsim.tiers.flink.options import OPTIONS, _known
 from handbook.commands import command_names
 from handbook.fields import paths, schema
 from handbook.pages import pages
+from handbook.prose import FENCE
 from tests.examples import INLINE, blocks, run_page
 
 ROOT = Path(__file__).parents[1]
@@ -111,12 +114,35 @@ def test_the_glossary_explains_the_words_of_the_field() -> None:
 
 def test_every_name_in_the_glossary_exists() -> None:
     known = paths() | set(METRICS)
-    for term, real, ours in glossary():
+    for term, _, ours in glossary():
         names = re.findall(r"\[`([^`]+)`\]\(reference/", ours)
         assert names, f"{term} is linked to nothing"
         assert set(names) <= known, f"{term}: {set(names) - known}"
-        for key in re.findall(r"`((?:taskmanager|execution)\.[^`]+)`", real):
-            assert not list(remarks((1, 20), {key: "1"})), f"{term}: {key}"
+
+
+KAFKAS = {name for tables in TABLES.values() for table in tables.values() for name in table.by_name}
+FLINKS = {name for option in OPTIONS.values() for names in option.names.values() for name in names} | set(_known())
+KEY = re.compile(r"(?<![\w/.-])[a-z][\w-]*(?:\.[a-z][\w-]*)+(?![\w/(])")
+"""Words with dots between them, which is what keys, fields and files look like."""
+NO_KEYS = re.compile(r".*\.(?:yaml|json|html|properties)|variant\.metric|streams\.to_grid")
+
+
+def keys_in(text: str) -> set[str]:
+    spans = re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
+    return {key for span in spans for key in KEY.findall(span) if not NO_KEYS.fullmatch(key)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_key_of_kafka_flink_and_bpsim_that_is_named_exists(page: Path) -> None:
+    assert keys_in(page.read_text("utf-8")) - KAFKAS - FLINKS - set(METRICS) - paths() == set()
+
+
+def test_kafkas_and_flinks_keys_are_seen_and_one_that_is_misspelt_is_none() -> None:
+    named = keys_in((ROOT / "docs" / "glossary.md").read_text("utf-8"))
+    assert {"linger.ms", "max.in.flight.requests.per.connection", "retention.bytes"} <= named & KAFKAS
+    assert {"taskmanager.memory.segment-size", "execution.checkpointing.unaligned.enabled"} <= named & FLINKS
+    assert keys_in("`max.blocks.ms` and `taskmanager.memory.segmentsize: 1`").isdisjoint(KAFKAS | FLINKS)
+    assert set(REAL_NAMES.values()) - KAFKAS - FLINKS == {"sink.buffer-flush.max-rows", "sink.buffer-flush.interval"}, "JDBC's"
 
 
 def test_what_is_said_to_the_outside_agrees_with_the_package() -> None:
