@@ -145,6 +145,8 @@ class Result:
       Flink's metrics under its own names; times in ms per second sum to 1000, a gauge of what the subtask lacks is NaN.
     - `checkpoints` (only with a Flink job; row = checkpoint): `number`, `triggered_s`, `ended_s`, `ended` (`Ended`), longest
       `start_delay_s` and `alignment_s` of a subtask, `state_bytes`, `persisted_bytes` of in-flight data (unaligned).
+    - `side_sinks` (only with such sinks in a Flink job; row = copy of a record that a sink beside the last operator has
+      written): `operator`, `record`, `entered_s` the job, `started_s`, `written_s`.
     - `marks` (row = something that happened): `time_s`, `tier`, `kind`, `value`. Kinds: `fault_begins` and `fault_ends`
       (value = number of the fault), `crash` (bytes held) and `restart` of a process, `job_fails` of a Flink job
       (checkpoints that failed in a row), `rescale` of one by its autoscaler (subtasks of its widest task from now on),
@@ -232,7 +234,7 @@ class Result:
 
 
 TABLES = ("requests", "attempts", "records", "hops", "marks")
-OF_A_FLINK_JOB = ("flink", "checkpoints")
+OF_A_FLINK_JOB = ("flink", "checkpoints", "side_sinks")
 _HEAD = ("scenario", "seed", "replication", "variant", "duration_s", "ended_s", "provenance", "places")
 
 

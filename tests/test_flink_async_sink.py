@@ -197,7 +197,7 @@ def sink(more: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("flink", "tiers", "said"),
     [
-        ({"operators": [{"name": "a", "async_sink": SINK}, {"name": "b"}]}, {}, "only the last operator"),
+        ({"operators": [{"name": "a", "async_sink": SINK}, {"name": "b"}]}, {}, "nobody reads is a sink"),
         (sink({"max_buffered_requests": 10}), {}, "strictly greater"),
         (sink({"throughput": 10.0, "latency": 0.0}), {}, "above 0"),
         (sink({}), {"writer": {}}, "leave out the writer"),

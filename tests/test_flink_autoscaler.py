@@ -41,15 +41,15 @@ def decision(seen: list[Look], spec: AutoscalerSpec = SPEC, current: tuple[int, 
 
 
 def test_the_true_rate_is_the_rate_over_the_share_of_time_busy() -> None:
-    source, sink = evaluate(looks(busy=0.5), SPEC)
+    source, sink = evaluate(looks(busy=0.5), SPEC, TWO)
     assert (source.true_rate, sink.true_rate, sink.target) == (pytest.approx(10_000), 200, 100)
-    assert evaluate(looks(busy=0.5, rate=0.0), SPEC)[1].true_rate == inf
+    assert evaluate(looks(busy=0.5, rate=0.0), SPEC, TWO)[1].true_rate == inf
 
 
 def test_what_comes_in_is_the_rate_and_the_growth_of_the_backlog() -> None:
-    _, sink = evaluate(looks(busy=1.0, lag=1200, growth=50.0), SPEC)
+    _, sink = evaluate(looks(busy=1.0, lag=1200, growth=50.0), SPEC, TWO)
     assert (sink.target, sink.catch_up) == (150, 20)
-    assert evaluate(looks(busy=1.0, lag=1200), SPEC.but(catch_up_duration=0.0))[1].catch_up == 0
+    assert evaluate(looks(busy=1.0, lag=1200), SPEC.but(catch_up_duration=0.0), TWO)[1].catch_up == 0
 
 
 def test_capacity_is_for_the_backlog_the_restart_and_the_load_at_its_utilization() -> None:
@@ -61,11 +61,11 @@ def test_capacity_is_for_the_backlog_the_restart_and_the_load_at_its_utilization
 
 def test_with_a_backlog_the_observed_rate_of_a_source_counts_when_its_busy_time_promises_more() -> None:
     behind = {"busy": 1.0, "lag": 3000.0, "held_back": 0.5}
-    assert evaluate(looks(**behind), SPEC)[0].true_rate == pytest.approx(200)
-    assert evaluate(looks(**behind | {"lag": 2900.0}), SPEC)[0].true_rate == pytest.approx(10_000)
-    assert evaluate(looks(**behind | {"held_back": 1.0}), SPEC)[0].true_rate == pytest.approx(10_000)
-    assert evaluate(looks(**behind), SPEC.but(observed_min_observations=3))[0].true_rate == pytest.approx(10_000)
-    assert evaluate(looks(**behind), SPEC.but(observed_switch_threshold=49.0))[0].true_rate == pytest.approx(10_000)
+    assert evaluate(looks(**behind), SPEC, TWO)[0].true_rate == pytest.approx(200)
+    assert evaluate(looks(**behind | {"lag": 2900.0}), SPEC, TWO)[0].true_rate == pytest.approx(10_000)
+    assert evaluate(looks(**behind | {"held_back": 1.0}), SPEC, TWO)[0].true_rate == pytest.approx(10_000)
+    assert evaluate(looks(**behind), SPEC.but(observed_min_observations=3), TWO)[0].true_rate == pytest.approx(10_000)
+    assert evaluate(looks(**behind), SPEC.but(observed_switch_threshold=49.0), TWO)[0].true_rate == pytest.approx(10_000)
 
 
 def test_between_its_bounds_nothing_is_done() -> None:
@@ -152,7 +152,7 @@ def test_partitions_and_key_groups_are_shared_out_evenly(wanted: int, current: i
 def test_sources_are_bounded_by_partitions_and_hashed_tasks_by_key_groups() -> None:
     chain = [{"name": "s"}, {"name": "map", "exchange": "forward"}, {"name": "count", "exchange": "hash", "parallelism": 100}]
     found = vertices([OperatorSpec.model_validate(operator) for operator in chain], partitions=12)
-    assert found == [VertexSpec(128, 12), VertexSpec(256, 256)]
+    assert found == [VertexSpec(128, 12), VertexSpec(256, 256, ((0, 1.0),))]
 
 
 def test_rescaled_operators_share_the_same_state() -> None:
@@ -242,7 +242,7 @@ def test_nothing_of_the_job_before_is_left() -> None:
     simulation.advance(30.0)
     assert isinstance(simulation.flink, FlinkJob) and len(simulation.flink.graph.subtasks) > 2
     due = [job for _, _, action, job in simulation.clock.small if getattr(action, "__func__", None) is OutputFlusher._flush]
-    assert len(due) == sum(len(vertex.partitions) for vertex in simulation.flink.graph.vertices)
+    assert len(due) == sum(len(subtask.partitions) for subtask in simulation.flink.graph.subtasks)
 
 
 def test_without_buffers_for_the_new_tasks_the_job_stays_down() -> None:

@@ -14,7 +14,8 @@ from bpsim.keys import Keys
 from bpsim.result import TIERS, Fate
 from bpsim.tiers.flink.alone import AloneResult
 from bpsim.tiers.flink.buffers import Barrier, LocalBufferPool, Segment, Slice, Subpartition
-from bpsim.tiers.flink.gate import InputGate, RemoteInputChannel
+from bpsim.tiers.flink.channels import RemoteInputChannel
+from bpsim.tiers.flink.gate import InputGate
 from bpsim.tiers.flink.network import FRAMING
 from tests.flink_jobs import CHECKPOINTS, DEBLOAT, UNALIGNED, alone, line, through
 from tests.pipelines import exponential

@@ -20,6 +20,8 @@ FLINK_METRICS: dict[str, str] = {
     "checkpoint_s_max": "longest of those completed",
     "checkpoint_persisted_bytes_max": "most in-flight data in one checkpoint (unaligned)",
     "job_failures": "times a Flink job failed over because of its checkpoints",
+    "side_sinks_written": "copies of records that a Flink job's sinks beside the last operator have written",
+    "side_sinks_written_again": "of those, more than one of a record in one sink: a job that failed reads again",
     "rescales": "times the autoscaler restarted a Flink job with other parallelism",
     "rescale_down_s": "seconds that the job was down for it",
     "rescale_catch_up_s": "seconds from the first rescale until every record takes less than 1 s again (NaN: never, or none)",
@@ -31,7 +33,7 @@ def flink(result: Result) -> dict[str, float]:
     """Their values."""
     if "flink" not in result.tables:
         return {}
-    return _latency(result) | _subtasks(result) | _checkpoints(result) | _rescales(result)
+    return _latency(result) | _subtasks(result) | _checkpoints(result) | _side_sinks(result) | _rescales(result)
 
 
 def first_rescale(result: Result) -> float:
@@ -45,6 +47,14 @@ def _rescales(result: Result) -> dict[str, float]:
     stops, starts = (marks["time_s"][marks["kind"] == kind] for kind in ("rescale", "restart"))
     ends = np.append(starts, result.ended_s)[np.searchsorted(starts, stops)]
     return {"rescales": len(stops), "rescale_down_s": float((ends - stops).sum())}
+
+
+def _side_sinks(result: Result) -> dict[str, float]:
+    table = result.tables.get("side_sinks")
+    if table is None:
+        return {}
+    once = sum(len(np.unique(table["record"][table["operator"] == name])) for name in dict.fromkeys(table["operator"].tolist()))
+    return {"side_sinks_written": len(table["record"]), "side_sinks_written_again": len(table["record"]) - once}
 
 
 def _latency(result: Result) -> dict[str, float]:

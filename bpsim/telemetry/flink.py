@@ -22,13 +22,14 @@ METER_S = 60.0
 """Seconds over which a rate is taken (`MeterView`), from the start on, so that it ramps up during the first minute."""
 TIMES = ("idleTimeMsPerSecond", "busyTimeMsPerSecond", "softBackPressuredTimeMsPerSecond", "hardBackPressuredTimeMsPerSecond")
 COUNTS = ("numRecordsIn", "numRecordsOut", "numBytesIn", "numBytesOut", "numBuffersOut")
+SIZE = "debloatedBufferSize"
 GAUGES = {
     "inPoolUsage": "Shuffle_Netty_Input_Buffers_inPoolUsage",
     "inputExclusiveBuffersUsage": "Shuffle_Netty_Input_Buffers_inputExclusiveBuffersUsage",
     "inputFloatingBuffersUsage": "Shuffle_Netty_Input_Buffers_inputFloatingBuffersUsage",
     "inputQueueLength": "Shuffle_Netty_Input_Buffers_inputQueueLength",
     "inputQueueSize": "Shuffle_Netty_Input_Buffers_inputQueueSize",
-    "debloatedBufferSize": "Shuffle_Netty_Input_0_debloatedBufferSize",
+    SIZE: "Shuffle_Netty_Input_0_debloatedBufferSize",
     "outPoolUsage": "Shuffle_Netty_Output_Buffers_outPoolUsage",
     "outputQueueLength": "Shuffle_Netty_Output_Buffers_outputQueueLength",
     "outputQueueSize": "Shuffle_Netty_Output_Buffers_outputQueueSize",
@@ -51,8 +52,11 @@ def add_flink(to: Exposition, result: Result, labels: Mapping[str, str], step: f
             to.add(f"{TASK}{name}PerSecond", f"{name} a second, over the last minute", mine, at.times, at.rate(name))
         for name, shown in GAUGES.items():
             to.add(TASK + shown, f"{name} of the task", mine, at.times, at.now(name))
+        further = [name for name in rows if name.startswith(f"{SIZE}.") and not np.isnan(rows[name]).all()]
+        for name in further:
+            to.add(f"{TASK}Shuffle_Netty_Input_{name.removeprefix(f'{SIZE}.')}_{SIZE}", SIZE, mine, at.times, at.now(name))
         estimate = "estimatedTimeToConsumeBuffersMs"
-        for name in (estimate, f"Shuffle_Netty_Input_0_{estimate}"):
+        for name in (estimate, f"Shuffle_Netty_Input_0_{estimate}")[: 1 if further else 2]:  # of all gates: the longest
             to.add(TASK + name, "what is in flight before the task, in time", mine, at.times, at.now(estimate))
     if "checkpoints" in result.tables:
         _add_job(to, result, labels, np.arange(step, result.ended_s + step / 2, step))

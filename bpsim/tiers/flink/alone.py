@@ -20,9 +20,11 @@ from bpsim.tiers.flink.conf import FlinkConf
 from bpsim.tiers.flink.graph import OperatorSpec, state_bytes
 from bpsim.tiers.flink.jobgraph import JobGraph, Surroundings, Work
 from bpsim.tiers.flink.keygroups import key_router
+from bpsim.tiers.flink.sinks import side_table
 from bpsim.tiers.flink.source import GeneratorSource
 from bpsim.tiers.flink.subtask import Output, Subtask
 from bpsim.tiers.flink.table import Gauges, checkpoint_table
+from bpsim.tiers.flink.topology import Topology
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class AloneResult:
     at the source, `started_s` and `done_s` at the sink."""
 
     records: Table
+    beside: Table
+    """The same of sinks beside the last operator, as in the table `side_sinks`."""
     flink: Table
     checkpoints: Table
     events: int
@@ -60,11 +64,12 @@ def run_alone(
     around = Surroundings(
         streams, record_bytes, partial(_law, streams), sink, rows.frombytes, key_router(streams, keys or Keys(distinct=1))
     )
-    graph = JobGraph(clock, operators, conf, around, source)
+    topology = Topology.of(operators)
+    graph = JobGraph(clock, topology, conf, around, source)
     gauges = Gauges(clock, lambda: graph)
     coordinator = None
     if conf.checkpointing is not None:
-        snapshots = Snapshots(state_bytes(operators))
+        snapshots = Snapshots(state_bytes(topology.tasks))
         coordinator = Coordinator(clock, graph, conf.checkpointing, streams, snapshots)
     for moment, speed in speeds:
         for subtask in graph.vertices[-1].subtasks:
@@ -74,7 +79,8 @@ def run_alone(
     flat = np.array(rows).reshape(-1, 6)
     records: Table = {name: flat[:, index] for name, index in (("created_s", 2), ("started_s", 3), ("done_s", 5))}
     records["number"] = flat[:, 0].astype(np.int64)
-    return AloneResult(records, gauges.table(), checkpoint_table(coordinator.all if coordinator else []), lane.events)
+    checkpoints = checkpoint_table(coordinator.all if coordinator else [])
+    return AloneResult(records, side_table(around.beside), gauges.table(), checkpoints, lane.events)
 
 
 def _law(streams: Streams, name: str, law: Distribution) -> Callable[[int], float] | float:

@@ -13,7 +13,7 @@ from bpsim.spec import Spec
 from bpsim.streams import to_grid
 from bpsim.tiers.flink.buffers import InFlight
 from bpsim.tiers.flink.operator import OperatorSubtask
-from bpsim.tiers.flink.partition import ResultPartition
+from bpsim.tiers.flink.subtask import Output
 from bpsim.tiers.flink.times import Spent
 from bpsim.units import PositiveSeconds
 
@@ -178,13 +178,13 @@ class AsyncWait:
         self,
         spec: AsyncIOSpec,
         service: Service,
-        partition: ResultPartition,
+        onward: Output,
         record_bytes: int,
         fail: Callable[[], None],
     ) -> None:
         self.subtask: OperatorSubtask
         self.records_out = 0
-        self.partition = partition
+        self._onward = onward
         self._spec = spec
         self._service = service
         self._record_bytes = record_bytes
@@ -204,7 +204,7 @@ class AsyncWait:
     @property
     def available(self) -> bool:
         """As the network says."""
-        return self.partition.available
+        return self._onward.available
 
     def begin(self, records: list[int]) -> None:
         """These are the next records."""
@@ -229,7 +229,7 @@ class AsyncWait:
         """Ask about the record at hand, if there is one, and send every answer that may leave. False: it has to wait, for a
         buffer (hard back pressured) or for an answer that makes room in the queue (busy)."""
         if self._sending:
-            if not self.partition.go_on():
+            if not self._onward.go_on():
                 return False
             self._sent()
         self._ask()
@@ -277,11 +277,11 @@ class AsyncWait:
 
     def _send(self) -> bool:
         """Send the next answer; False: there is no buffer."""
-        partition = self.partition
-        partition.begin([self._asked.poll().record])
-        if partition.next_turn() > 0:
-            partition.write_upto(1)
-        elif not partition.write_turn(0):
+        onward = self._onward
+        onward.begin([self._asked.poll().record])
+        if onward.next_turn() > 0:
+            onward.write_upto(1)
+        elif not onward.write_turn(0):
             self._sending = True
             self.subtask.standing_is = Spent.HARD
             return False

@@ -96,6 +96,8 @@ class VertexSpec:
     """Its key groups."""
     spread: int | None = None
     """What its parallelism should divide: the partitions of a source, the key groups behind a hash exchange."""
+    inputs: tuple[tuple[int, float], ...] = ()
+    """(vertex it reads from, share of what that sends); none: all of the one before it."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ class Evaluated:
         return floor(self.catch_up + restart + self.target / utilization + 0.5)
 
 
-def evaluate(looks: Sequence[Look], spec: AutoscalerSpec) -> list[Evaluated]:
+def evaluate(looks: Sequence[Look], spec: AutoscalerSpec, vertices: Sequence[VertexSpec]) -> list[Evaluated]:
     """Every vertex over a window."""
     found: list[Evaluated] = []
     first, last = looks[0], looks[-1]
@@ -128,8 +130,10 @@ def evaluate(looks: Sequence[Look], spec: AutoscalerSpec) -> list[Evaluated]:
             target = max(0.0, rate + (last.lag - first.lag) / span)
             catch_up = last.lag / spec.catch_up_duration if spec.catch_up_duration else 0.0
         else:
-            ratio = _output_ratio(first.vertices[number - 1], last.vertices[number - 1])
-            target, catch_up = found[-1].target * ratio, found[-1].catch_up * ratio
+            target = catch_up = 0.0
+            for sender, share in vertices[number].inputs or ((number - 1, 1.0),):
+                ratio = share * _output_ratio(first.vertices[sender], last.vertices[sender])
+                target, catch_up = target + found[sender].target * ratio, catch_up + found[sender].catch_up * ratio
         busy = sum(look.vertices[number].busy for look in looks[1:]) / (len(looks) - 1)
         observed = _observed(looks, spec) if number == 0 else nan
         found.append(Evaluated(_true_rate(rate, busy, observed, spec), target, catch_up))
@@ -206,7 +210,7 @@ class Autoscaler:
         return self._decide(look.time, list(current)) if len(self._looks) > 1 else None
 
     def _decide(self, now: float, current: list[int]) -> list[int] | None:
-        found = evaluate(self._looks, self._spec)
+        found = evaluate(self._looks, self._spec, self._vertices)
         changes: dict[int, tuple[int, bool]] = {}
         for number, vertex in enumerate(found):
             change = self._change(number, vertex, current[number], now)

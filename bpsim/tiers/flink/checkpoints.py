@@ -128,9 +128,8 @@ class Coordinator:
         )
         if isinstance(subtask, OperatorSubtask):
             subtask.on_barrier = alignment.on_barrier
-            subtask.gate.on_overtaking = lambda channel, barrier: subtask.post(
-                lambda: alignment.on_overtaking(channel, barrier)
-            )
+            for gate in subtask.gates:
+                gate.on_overtaking = lambda channel, barrier: subtask.post(lambda: alignment.on_overtaking(channel, barrier))
         return alignment
 
     def is_current(self, checkpoint: int) -> bool:

@@ -67,5 +67,5 @@ def flink_remarks(spec: FlinkSpec | None, document: Document, variant: str) -> I
             (where for where in (inside, path) if where in document.imported or where in document.keys), ("flink", "options")
         )
         yield document.problem(at, f"'{key}': {what}", at_key=True)
-    if warning := crowding(spec.operators, spec.resolved):
+    if warning := crowding(spec.topology, spec.resolved):
         yield document.problem(("flink", "operators"), warning, at_key=True)

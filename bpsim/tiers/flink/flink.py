@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from itertools import pairwise
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
@@ -18,9 +17,11 @@ from bpsim.kernel.stage import Stage
 from bpsim.spec import Misfits, Spec
 from bpsim.tiers.flink.autoscaler import AutoscalerSpec
 from bpsim.tiers.flink.conf import BadConf, FlinkConf
-from bpsim.tiers.flink.graph import OperatorSpec, is_chained, misfits, task_seconds, tasks
+from bpsim.tiers.flink.graph import OperatorSpec, task_seconds
+from bpsim.tiers.flink.misfits import misfits
 from bpsim.tiers.flink.options import OPTIONS
 from bpsim.tiers.flink.placement import channels, shares
+from bpsim.tiers.flink.topology import Topology
 from bpsim.tiers.flink.values import FlinkError, as_text, in_words, shown, version_of
 from bpsim.units import BytesPerSecond, Seconds
 
@@ -60,12 +61,14 @@ class FlinkSpec(Spec):
     parallelism: int = Field(default=1, ge=1, le=100_000)
     service: Distribution | None = Field(default=None, description="time a subtask needs for one record")
     network_buffers: Bound = Field(default=Bound(bytes=4 * 2**20), description="records received and not yet begun")
-    operators: tuple[OperatorSpec, ...] = Field(default=(), description="a job: its source, then operator after operator")
+    operators: tuple[OperatorSpec, ...] = Field(
+        default=(), description="a job: its source, then operator after operator, each below those it reads from"
+    )
     storage: BytesPerSecond | None = Field(
         default=None, description="how fast a subtask writes its state and in-flight data in a checkpoint; none: in no time"
     )
     exactly_once_sink: bool = Field(
-        default=False, description="what the sink writes becomes visible with the next completed checkpoint (two-phase commit)"
+        default=False, description="what sinks write becomes visible with the next completed checkpoint (two-phase commit)"
     )
     recovery: Seconds = Field(default=0.0, description="time to deploy and restore a job that failed, after its restart delay")
     autoscaler: AutoscalerSpec | None = Field(
@@ -105,11 +108,10 @@ class FlinkSpec(Spec):
     def _can_be_rescaled(self) -> FlinkSpec:
         if self.autoscaler is None:
             return self
-        pairs = enumerate(pairwise(self.operators), 1)
-        bound = [number for number, pair in pairs if pair[1].exchange == "forward" and not is_chained(*pair)]
+        bound = [task[0] for task in self.topology.tasks if task[0].exchange == "forward"]
         if bound:
             why = "a task that is forwarded to over the network keeps the parallelism of the one before it; rebalance would do"
-            raise Misfits([(("operators", bound[0], "exchange"), why)])
+            raise Misfits([(("operators", self.operators.index(bound[0]), "exchange"), why)])
         if self.recovery == 0:
             raise Misfits([(("recovery",), "every rescale is a restart, and takes its time: say how long")])
         return self
@@ -118,10 +120,10 @@ class FlinkSpec(Spec):
     def _flink_would_start(self) -> FlinkSpec:
         if not self.operators:
             return self
-        if (wide := channels(self.operators)) > MOST_CHANNELS:
+        if (wide := channels(self.topology)) > MOST_CHANNELS:
             raise Misfits([(("operators",), f"{wide:,} channels between subtasks are more than {MOST_CHANNELS:,}")])
         try:
-            shares(self.operators, self.resolved)
+            shares(self.topology, self.resolved)
             checkpointing = self.resolved.checkpointing
             if self.autoscaler is not None and checkpointing is None:
                 why = "a job is rescaled from its last checkpoint, and it makes none without execution.checkpointing.interval"
@@ -145,7 +147,13 @@ class FlinkSpec(Spec):
         """Of the slowest task, with all its subtasks at work."""
         if self.service is not None:
             return self.service.mean / self.parallelism
-        return max(task_seconds(task) for task in tasks(self.operators))
+        parts = zip(self.topology.tasks, self.topology.volumes, strict=True)
+        return max(task_seconds(task) * volume for task, volume in parts)
+
+    @cached_property
+    def topology(self) -> Topology:
+        """How the operators hang together."""
+        return Topology.of(self.operators)
 
     @cached_property
     def resolved(self) -> FlinkConf:

@@ -1,13 +1,15 @@
-"""The receiving side: input channels with their credits, and the gate a task reads them through."""
+"""The gates a task reads its input channels through, and what a checkpoint keeps of a channel."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from bpsim.kernel.buffer import nothing
 from bpsim.tiers.flink.buffers import Barrier, Place, Slice, Subpartition
+from bpsim.tiers.flink.debloat import ThroughputMeter
 
 Element = Slice | Barrier
 
@@ -16,6 +18,7 @@ class InputChannel(Protocol):
     """One sender's channel."""
 
     subpartition: Subpartition
+    gate: InputGate
     place: Place
     """Whose it is."""
     ready: bool
@@ -47,6 +50,13 @@ class InputChannel(Protocol):
     @property
     def received(self) -> list[Slice]:
         """Buffers of this side that wait to be read."""
+
+
+class Borrower(Protocol):
+    """A channel that needs floating buffers."""
+
+    def offer(self) -> bool:
+        """Whether it takes one that has become free."""
 
 
 class Journal:
@@ -100,7 +110,9 @@ class InputGate:
         self.on_item: Callable[[], None] = nothing
         self.on_overtaking: Callable[[InputChannel, Barrier], None]
         """A barrier has come in front of all data."""
-        self._waiting: deque[RemoteInputChannel] = deque()
+        self.meter: ThroughputMeter | None = None
+        """Of what is read from it, when there is debloating."""
+        self._waiting: deque[Borrower] = deque()
         self._ready: deque[InputChannel] = deque()
 
     def notify(self, channel: InputChannel) -> None:
@@ -123,7 +135,12 @@ class InputGate:
                 return channel, element
         return None
 
-    def lend(self, channel: RemoteInputChannel) -> bool:
+    @property
+    def has_data(self) -> bool:
+        """Whether `poll` may find something."""
+        return bool(self._ready)
+
+    def lend(self, channel: Borrower) -> bool:
         """A floating buffer, or a place in the line for one."""
         if self.floating:
             self.floating -= 1
@@ -167,177 +184,32 @@ class InputGate:
             channel.clear()
 
 
-class LocalInputChannel:
-    """A channel within one TaskManager: the task reads the sender's queue, there are no buffers on this side."""
+class UnionInputGate:
+    """Several gates of one task, read in turn, a buffer at a time (UnionInputGate.java)."""
 
-    __slots__ = ("_gate", "journal", "place", "ready", "subpartition")
+    def __init__(self, gates: Sequence[InputGate]) -> None:
+        self.on_item: Callable[[], None] = nothing
+        self._ready: deque[InputGate] = deque()
+        for gate in gates:
+            gate.on_item = partial(self._notify, gate)
 
-    def __init__(self, gate: InputGate, subpartition: Subpartition) -> None:
-        self._gate = gate
-        self.place = gate.place
-        self.subpartition = subpartition
-        self.ready = False
-        self.journal = Journal()
-        subpartition.reader = self
+    def _notify(self, gate: InputGate) -> None:
+        if gate not in self._ready:
+            self._ready.append(gate)
+            self.on_item()
 
-    def on_data(self) -> None:
-        subpartition = self.subpartition
-        while subpartition.overtaken:
-            barrier = subpartition.take()
-            assert isinstance(barrier, Barrier)
-            self.journal.on_barrier(barrier.checkpoint, [])
-            self._gate.on_overtaking(self, barrier)
-        if subpartition.readable:
-            self._gate.notify(self)
-
-    def has_data(self) -> bool:
-        return self.subpartition.readable
-
-    def poll(self) -> Element | None:
-        element = self.subpartition.take()
-        if isinstance(element, Slice):
-            self.journal.add(element)
-        return element
-
-    def release(self, part: Slice) -> None:
-        if part.segment is not None:
-            self.subpartition.recycle()
-
-    def overtake(self, checkpoint: int) -> bool:
-        return False
+    def poll(self) -> tuple[InputChannel, Element] | None:
+        """The next element of the gate whose turn it is."""
+        ready = self._ready
+        while ready:
+            gate = ready.popleft()
+            found = gate.poll()
+            if gate.has_data:
+                ready.append(gate)
+            if found is not None:
+                return found
+        return None
 
     def clear(self) -> None:
-        self.ready = False
-        self.journal.clear()
-
-    @property
-    def in_use(self) -> int:
-        return len(self.subpartition.queue)
-
-    @property
-    def received(self) -> list[Slice]:
-        return []
-
-
-class RemoteInputChannel:
-    """A channel over the network. Each buffer sent costs a credit, which stands for a free buffer here: exclusive ones of its
-    own, and floating ones as the sender's backlog asks for (RemoteInputChannel.java, BufferManager.java)."""
-
-    __slots__ = (
-        "_gate", "_queue", "_sending", "_waiting", "credit", "exclusive", "floating", "initial", "journal", "place", "ready",
-        "required", "subpartition",
-    )  # fmt: skip
-
-    def __init__(self, gate: InputGate, subpartition: Subpartition, exclusive: int) -> None:
-        self._gate = gate
-        self.place = gate.place
-        self.subpartition = subpartition
-        self.initial = exclusive
-        self._queue: deque[Element] = deque()
-        self._sending = False
-        self.journal = Journal()
-        subpartition.reader = self
-        self._reset()
-
-    def _reset(self) -> None:
-        self.exclusive = self.credit = self.required = self.initial
-        self.floating = 0
-        self._waiting = self.ready = False
-
-    def clear(self) -> None:
-        self._queue.clear()
-        self.journal.clear()
-        self._reset()
-
-    def on_data(self) -> None:
-        """Send what there is while there is credit; barriers need none."""
-        if self._sending:
-            return
-        self._sending = True
-        subpartition = self.subpartition
-        while self.credit > 0 or subpartition.barrier_first:
-            element = subpartition.take()
-            if element is None:
-                break
-            if isinstance(element, Slice):
-                self._receive(element)
-            elif element.overtakes:
-                self.journal.on_barrier(element.checkpoint, self.received)
-                self._gate.on_overtaking(self, element)
-                continue
-            self._queue.append(element)
-            self._gate.notify(self)
-            self._on_backlog(subpartition.backlog)
-        if self.credit == 0 and self.initial == 0 and subpartition.readable:
-            self._on_backlog(subpartition.backlog)
-        self._sending = False
-
-    def _receive(self, part: Slice) -> None:
-        self.journal.add(part)
-        self.credit -= 1
-        self.required -= 1
-        part.floating = self.floating > 0
-        if part.floating:
-            self.floating -= 1
-        else:
-            self.exclusive -= 1
-        if part.segment is not None:
-            self.subpartition.recycle()
-
-    def _on_backlog(self, backlog: int) -> None:
-        self.required = backlog + self.initial
-        self._ask()
-
-    def _ask(self) -> None:
-        while self.exclusive + self.floating < self.required and not self._waiting:
-            if self._gate.lend(self):
-                self.floating += 1
-                self.credit += 1
-            else:
-                self._waiting = True
-
-    def offer(self) -> bool:
-        """Whether it takes a floating buffer that has become free, being first in line."""
-        if self.exclusive + self.floating >= self.required:
-            self._waiting = False
-            return False
-        self.floating += 1
-        if self.exclusive + self.floating >= self.required:
-            self._waiting = False
-            self._gate.stop_waiting()
-        self.credit += 1
-        self.on_data()
-        return True
-
-    def has_data(self) -> bool:
-        return bool(self._queue)
-
-    def poll(self) -> Element | None:
-        return self._queue.popleft() if self._queue else None
-
-    def overtake(self, checkpoint: int) -> bool:
-        for position, element in enumerate(self._queue):
-            if isinstance(element, Barrier) and element.checkpoint == checkpoint:
-                del self._queue[position]
-                return True
-        return False
-
-    def release(self, part: Slice) -> None:
-        if part.floating:
-            self._gate.give_back()
-            return
-        self.exclusive += 1
-        if self.exclusive + self.floating > self.required and self.floating > 0:
-            self.floating -= 1
-            self._gate.give_back()
-            return
-        self.credit += 1
-        self.on_data()
-
-    @property
-    def in_use(self) -> int:
-        return len(self._queue) + max(0, self.required - self.initial)
-
-    @property
-    def received(self) -> list[Slice]:
-        return [element for element in self._queue if isinstance(element, Slice)]
+        """Forget everything."""
+        self._ready.clear()

@@ -16,13 +16,15 @@ from bpsim.tiers.flink.checkpoints import Checkpoint, Coordinator, Hands, Snapsh
 from bpsim.tiers.flink.conf import FlinkConf
 from bpsim.tiers.flink.ends import TransactionalEnd
 from bpsim.tiers.flink.flink import FlinkSpec
-from bpsim.tiers.flink.graph import OperatorSpec, rate_limit, state_bytes, tasks
+from bpsim.tiers.flink.graph import OperatorSpec, rate_limit, state_bytes
 from bpsim.tiers.flink.jobgraph import JobGraph, Surroundings, Work
 from bpsim.tiers.flink.placement import shares
 from bpsim.tiers.flink.scaling import ControlLoop, rescaled
+from bpsim.tiers.flink.sinks import side_table
 from bpsim.tiers.flink.source import QueueSource
 from bpsim.tiers.flink.subtask import Output, Subtask
 from bpsim.tiers.flink.table import Gauges, checkpoint_table
+from bpsim.tiers.flink.topology import Topology
 from bpsim.tiers.flink.values import FlinkError
 
 
@@ -74,12 +76,13 @@ class FlinkJob:
             self._scaling.on_start(self.graph)
 
     def _build(self) -> JobGraph:
-        graph = JobGraph(self.clock, self._operators, self.conf, self._around, self._source)
+        self._topology = Topology.of(self._operators)
+        graph = JobGraph(self.clock, self._topology, self.conf, self._around, self._source)
         graph.on_failure = self._fail
         return graph
 
     def _source(self, number: int, output: Output, work: Work, entered: array[float]) -> Subtask:
-        limit = rate_limit(tasks(self._operators)[0])
+        limit = rate_limit(self._topology.tasks[0])
         self._sources.append(QueueSource(self.clock, output, work, self.inbox, self._batch, entered, limit))
         return self._sources[-1]
 
@@ -96,7 +99,7 @@ class FlinkJob:
 
     @property
     def _snapshots(self) -> Snapshots:
-        return Snapshots(state_bytes(self._operators), self._storage)
+        return Snapshots(state_bytes(self._topology.tasks), self._storage)
 
     def _begin_epoch(self, source: int, checkpoint: int) -> None:
         self._sources[source].begin_epoch(checkpoint)
@@ -119,7 +122,7 @@ class FlinkJob:
         self._planned = rescaled(self._operators, parallelism)
         self._mark("rescale", float(max(parallelism)))
         try:
-            shares(self._planned, self.conf)
+            shares(Topology.of(self._planned), self.conf)
         except FlinkError:
             self._planned = self._operators
             self._mark("job_fails", 0.0)
@@ -139,8 +142,9 @@ class FlinkJob:
 
     @property
     def in_flight(self) -> list[int]:
-        """Records that the last completed checkpoint holds, and with which the job starts anew."""
-        return [record for records in self._in_flight.values() for record in records]
+        """Records that the last completed checkpoint holds on their way to the last operator: the job starts anew with them."""
+        main = self._topology.main
+        return [record for place, records in self._in_flight.items() if place[0] in main for record in records]
 
     @property
     def uncommitted(self) -> list[tuple[int, int]] | None:
@@ -188,4 +192,5 @@ class FlinkJob:
     def tables(self) -> dict[str, Table]:
         """What only a Flink job tells."""
         checkpoints = self.coordinator.all if self.coordinator is not None else []
-        return {"flink": self.gauges.table(), "checkpoints": checkpoint_table(checkpoints)}
+        beside = {"side_sinks": side_table(self._around.beside)} if self._around.beside else {}
+        return {"flink": self.gauges.table(), "checkpoints": checkpoint_table(checkpoints), **beside}

@@ -47,7 +47,7 @@ def key_router(streams: Streams, keys: Keys) -> Callable[[Sequence[int], int], l
     def route(indices: Sequence[int], parallelism: int) -> list[int]:
         if parallelism not in where:
             where[parallelism] = [subtask_of(key, parallelism) for key in range(keys.distinct)]
-        table, values = where[parallelism], drawn.upto(max(indices) + 1)
+        table, values = where[parallelism], drawn.upto(max(indices, default=-1) + 1)
         return [table[int(values[index])] for index in indices]
 
     return route

@@ -8,8 +8,9 @@ from bpsim.kernel.clock import Clock
 from bpsim.streams import Draws, to_grid
 from bpsim.tiers.flink import pools
 from bpsim.tiers.flink.buffers import LocalBufferPool, Place
+from bpsim.tiers.flink.channels import LocalInputChannel, RemoteInputChannel
 from bpsim.tiers.flink.conf import FlinkConf
-from bpsim.tiers.flink.gate import InputGate, LocalInputChannel, RemoteInputChannel
+from bpsim.tiers.flink.gate import InputGate
 from bpsim.tiers.flink.partition import Packing, ResultPartition, Route
 
 FRAMING = 5

@@ -2,51 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from bpsim.kernel.clock import Clock
 from bpsim.streams import to_grid
 from bpsim.tiers.flink.buffers import Barrier, InFlight, Slice
-from bpsim.tiers.flink.debloat import Debloating
-from bpsim.tiers.flink.gate import InputChannel, InputGate
+from bpsim.tiers.flink.debloat import BufferDebloater, Debloating
+from bpsim.tiers.flink.gate import InputChannel, InputGate, UnionInputGate
 from bpsim.tiers.flink.subtask import Output, Subtask
 from bpsim.tiers.flink.times import Spent
 
 
 class OperatorSubtask(Subtask):
-    """A subtask that reads buffers from its input gate."""
+    """A subtask that reads buffers from its input gates."""
 
     def __init__(
         self,
         clock: Clock,
         output: Output,
         work: Callable[[list[int]], list[float]],
-        gate: InputGate,
+        gates: Sequence[InputGate],
         debloating: Debloating | None,
         rate_limit: float | None = None,
     ) -> None:
         super().__init__(clock, output, work, rate_limit)
-        self.gate = gate
-        self.channels = gate.channels
+        self.gates = gates
+        self.channels = [channel for gate in gates for channel in gate.channels]
         self.bytes_in = 0
         self.on_barrier: Callable[[InputChannel, Barrier], None]
         """A barrier has queued behind the data, and it is its turn."""
-        self.debloater = debloating.debloater() if debloating else None
+        self.debloaters: list[tuple[BufferDebloater, Sequence[InputGate]]] = []
+        """And the gates each decides for."""
+        self._input = gates[0] if len(gates) == 1 else UnionInputGate(gates)
+        self._input.on_item = self._on_item
         self._reading: tuple[InputChannel, Slice] | None = None
         self._over = False
-        gate.on_item = self._on_item
+        self._pauses = False
         if debloating is not None:
-            self._meter = debloating.meter()
-            self._period = to_grid(debloating.period)
-            clock.call_small(clock._now + self._period, self._due, None)
+            self._begin_debloating(debloating)
+
+    def _begin_debloating(self, debloating: Debloating) -> None:
+        """A union does not ask a gate again that has run dry, so its gates count the time without input, too."""
+        together = [[gate] for gate in self.gates] if debloating.per_gate else [self.gates]
+        self._pauses = len(together) == 1
+        for gates in together:
+            meter = debloating.meter()
+            for gate in gates:
+                gate.meter = meter
+            self.debloaters.append((debloating.debloater(), gates))
+        self._period = to_grid(debloating.period)
+        self.clock.call_small(self.clock._now + self._period, self._due, None)
 
     def _on_item(self) -> None:
         if self.time.now_in == Spent.IDLE:
             self.clock.call_small(self.clock._now, self.wake, None)
 
     def fetch(self) -> bool:
-        gate, now = self.gate, self.clock._now
-        while (found := gate.poll()) is not None:
+        source, now = self._input, self.clock._now
+        while (found := source.poll()) is not None:
             channel, element = found
             if isinstance(element, Barrier):
                 self.on_barrier(channel, element)
@@ -54,15 +67,15 @@ class OperatorSubtask(Subtask):
                     return False
                 continue
             self.bytes_in += element.size
-            if self.debloater is not None:
-                self._meter.incoming(now, element.size)
-            self._reading = found[0], element
+            if (meter := channel.gate.meter) is not None:
+                meter.incoming(now, element.size)
+            self._reading = channel, element
             if element.records:
                 self.take(element.records, not element.ends_in_record)
                 return True
             self.release()
-        if self.debloater is not None:
-            self._meter.pause(now)
+        if self._pauses and (meter := self.gates[0].meter) is not None:
+            meter.pause(now)
         return False
 
     def release(self) -> None:
@@ -89,14 +102,19 @@ class OperatorSubtask(Subtask):
 
     def _debloat(self) -> None:
         """Decide how much a buffer should hold, and begin the next period."""
-        assert self.debloater is not None
         now = self.clock._now
-        size = self.debloater.recalculate(self._meter.calculate(now), self.gate.in_use)
-        if size is not None:
-            self.gate.announce(size)
+        for debloater, gates in self.debloaters:
+            meter = gates[0].meter
+            assert meter is not None
+            size = debloater.recalculate(meter.calculate(now), sum(max(1, gate.in_use) for gate in gates))
+            if size is not None:
+                for gate in gates:
+                    gate.announce(size)
         self.clock.call_small(now + self._period, self._due, None)
 
     def clear(self) -> None:
         super().clear()
         self._reading = None
-        self.gate.clear()
+        for gate in self.gates:
+            gate.clear()
+        self._input.clear()

@@ -182,9 +182,13 @@ class ResultPartition:
         return segment
 
     @property
-    def pending(self) -> list[int]:
-        """The record in the middle of which the task stands still."""
-        return [] if self._pending is None else [self._pending[1]]
+    def unsent(self) -> list[int]:
+        """The record in the middle of which the task stands still, and those that wait to be sent."""
+        waiting = [] if self._pending is None else [self._pending[1]]
+        for subpartition in self.subpartitions:
+            for element in subpartition.queue:
+                waiting += element.records if isinstance(element, Segment) else []
+        return waiting
 
     def broadcast(self, barrier: Barrier) -> InFlight:
         """Send a barrier on every channel; returns what it overtakes."""

@@ -3,47 +3,51 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from itertools import pairwise
 
+from bpsim.tiers.flink.buffers import Place
 from bpsim.tiers.flink.conf import FlinkConf
-from bpsim.tiers.flink.graph import OperatorSpec, Task, slots, tasks
+from bpsim.tiers.flink.graph import Task
 from bpsim.tiers.flink.pools import Deployed, TaskBuffers, deploy
+from bpsim.tiers.flink.topology import Topology
 
 
-def shares(operators: Sequence[OperatorSpec], conf: FlinkConf) -> dict[tuple[int, int], Deployed]:
-    """The buffer pools of every subtask, by (task, number). Raises `FlinkError`, "Insufficient number of network buffers"."""
-    found: dict[tuple[int, int], Deployed] = {}
-    for here in _by_manager(tasks(operators), conf).values():
+def shares(topology: Topology, conf: FlinkConf) -> dict[Place, Deployed]:
+    """The buffer pools of every subtask. Raises `FlinkError`, "Insufficient number of network buffers"."""
+    found: dict[Place, Deployed] = {}
+    for here in _by_manager(topology, conf).values():
         _, pools = deploy(conf, here.values())
         found |= dict(zip(here, pools, strict=True))
     return found
 
 
-def crowding(operators: Sequence[OperatorSpec], conf: FlinkConf) -> str:
+def crowding(topology: Topology, conf: FlinkConf) -> str:
     """What the first TaskManager whose pools could use more than there is would log, or nothing."""
-    whole = (deploy(conf, here.values())[0].warning for here in _by_manager(tasks(operators), conf).values())
+    whole = (deploy(conf, here.values())[0].warning for here in _by_manager(topology, conf).values())
     return next((warning for warning in whole if warning), "")
 
 
-def channels(operators: Sequence[OperatorSpec]) -> int:
+def channels(topology: Topology) -> int:
     """Connections between subtasks, all exchanges together."""
-    chain = tasks(operators)
-    wide = [(before[0].parallelism, task[0].parallelism, task[0].exchange) for before, task in pairwise(chain)]
-    return sum(here if exchange == "forward" else before * here for before, here, exchange in wide)
+    return sum(before[0].parallelism * subpartitions(task) for before, task in topology.exchanges)
 
 
-def _by_manager(chain: list[Task], conf: FlinkConf) -> dict[int, dict[tuple[int, int], TaskBuffers]]:
+def subpartitions(task: Task) -> int:
+    """Of each output of those it reads from."""
+    return 1 if task[0].exchange == "forward" else task[0].parallelism
+
+
+def _by_manager(topology: Topology, conf: FlinkConf) -> dict[int, dict[Place, TaskBuffers]]:
     """What the subtasks of each TaskManager ask for."""
-    first = slots(chain)
-    found: dict[int, dict[tuple[int, int], TaskBuffers]] = defaultdict(dict)
-    for index, task in enumerate(chain):
-        after = chain[index + 1] if index + 1 < len(chain) else None
-        partitions = () if after is None else (1 if after[0].exchange == "forward" else after[0].parallelism,)
+    first = topology.slots
+    found: dict[int, dict[Place, TaskBuffers]] = defaultdict(dict)
+    for index, task in enumerate(topology.tasks):
+        partitions = tuple(subpartitions(topology.tasks[reader]) for reader in topology.outputs[index])
         for number in range(task[0].parallelism):
             here = (first[index] + number) // conf.task_slots
-            gates = (_channels(task, number, chain[index - 1], first[index - 1], here, conf),) if index else ()
-            found[here][index, number] = TaskBuffers(gates, partitions)
+            gates = [
+                _channels(task, number, topology.tasks[sender], first[sender], here, conf) for sender in topology.inputs[index]
+            ]
+            found[here][index, number] = TaskBuffers(tuple(gates), partitions)
     return found
 
 

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from bpsim.kernel.clock import Clock
 from bpsim.streams import to_grid
 from bpsim.tiers.flink.autoscaler import Autoscaler, AutoscalerSpec, Look, Seen, VertexSpec
-from bpsim.tiers.flink.graph import OperatorSpec, tasks
+from bpsim.tiers.flink.graph import OperatorSpec
 from bpsim.tiers.flink.jobgraph import JobGraph, Vertex
 from bpsim.tiers.flink.keygroups import max_parallelism
 from bpsim.tiers.flink.subtask import Subtask
 from bpsim.tiers.flink.times import Spent
+from bpsim.tiers.flink.topology import Topology
 
 
 class ControlLoop:
@@ -75,19 +76,21 @@ class ControlLoop:
 def vertices(operators: Sequence[OperatorSpec], partitions: int) -> list[VertexSpec]:
     """What bounds the parallelism of each task."""
     found = []
-    for index, task in enumerate(tasks(operators)):
+    topology = Topology.of(operators)
+    for index, task in enumerate(topology.tasks):
+        inputs = tuple((sender, task[0].share or 1.0) for sender in topology.inputs[index])
         groups = max_parallelism(task[0].parallelism)
         hashed = index > 0 and task[0].exchange == "hash"
-        found.append(VertexSpec(groups, groups if hashed else None if index else partitions))
+        found.append(VertexSpec(groups, groups if hashed else None if index else partitions, inputs))
     return found
 
 
 def rescaled(operators: Sequence[OperatorSpec], parallelism: Sequence[int]) -> list[OperatorSpec]:
     """The same operators with that parallelism, task by task; their state is the same in all."""
+    tasks = Topology.of(operators).tasks
+    found = {operator.name: wanted for task, wanted in zip(tasks, parallelism, strict=True) for operator in task}
     return [
-        operator.but(parallelism=wanted, state=_share(operator, wanted))
-        for task, wanted in zip(tasks(operators), parallelism, strict=True)
-        for operator in task
+        operator.but(parallelism=found[operator.name], state=_share(operator, found[operator.name])) for operator in operators
     ]
 
 

@@ -11,7 +11,7 @@ from typing import Protocol
 from bpsim.kernel.clock import Clock
 from bpsim.streams import to_grid
 from bpsim.tiers.flink.buffers import InFlight, Place
-from bpsim.tiers.flink.gate import InputChannel
+from bpsim.tiers.flink.gate import InputChannel, InputGate
 from bpsim.tiers.flink.partition import ResultPartition
 from bpsim.tiers.flink.times import Spent, TimeSpent
 
@@ -84,10 +84,12 @@ class Subtask:
         self._permits = None if rate_limit is None else Permits(rate_limit, clock._now)
         self.time = TimeSpent(clock._now)
         self.place: Place = (0, 0)
+        self.gates: Sequence[InputGate] = ()
+        """Its inputs, when it is not a source."""
         self.channels: Sequence[InputChannel] = ()
-        """Its input, when it is not a source."""
+        """All of theirs."""
         self.partitions: Sequence[ResultPartition] = ()
-        """Its output, when it is not the end of the job."""
+        """Its outputs, when it is not at the end of the job."""
         self.records_in = 0
         self.records: list[int] = []
         self.finish: list[float] = []

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import nan
 
 import numpy as np
 
 from bpsim.kernel.clock import Clock
 from bpsim.result import Table
+from bpsim.tiers.flink.channels import RemoteInputChannel
 from bpsim.tiers.flink.checkpoints import Checkpoint
-from bpsim.tiers.flink.gate import InputGate, RemoteInputChannel
+from bpsim.tiers.flink.debloat import BufferDebloater
 from bpsim.tiers.flink.jobgraph import JobGraph
 from bpsim.tiers.flink.operator import OperatorSubtask
 from bpsim.tiers.flink.partition import ResultPartition
@@ -21,12 +22,12 @@ EVERY = 1.0
 """Seconds from one row to the next."""
 TIMES = ("idleTimeMsPerSecond", "busyTimeMsPerSecond", "softBackPressuredTimeMsPerSecond", "hardBackPressuredTimeMsPerSecond")
 COUNTS = ("numRecordsIn", "numRecordsOut", "numBytesIn", "numBytesOut", "numBuffersOut")
-GATE = (
+INPUT = (
     "inPoolUsage", "inputExclusiveBuffersUsage", "inputFloatingBuffersUsage", "inputQueueLength", "inputQueueSize",
     "debloatedBufferSize", "estimatedTimeToConsumeBuffersMs",
 )  # fmt: skip
-PARTITION = ("outPoolUsage", "outputQueueLength", "outputQueueSize", "isBackPressured")
-COLUMNS = ("time_s", "vertex", "subtask", *TIMES, *COUNTS, *GATE, *PARTITION)
+OUTPUT = ("outPoolUsage", "outputQueueLength", "outputQueueSize", "isBackPressured")
+COLUMNS = ("time_s", "vertex", "subtask", *TIMES, *COUNTS, *INPUT, *OUTPUT)
 
 
 class Gauges:
@@ -37,6 +38,9 @@ class Gauges:
         self._graph = graph
         self._flat = array("d")
         self._before: dict[Subtask, list[float]] = {}
+        further = max(len(inputs) for inputs in graph().topology.inputs) - 1
+        self._columns = (*COLUMNS, *(f"debloatedBufferSize.{gate}" for gate in range(1, further + 1)))
+        """With the sizes of the gates behind the first, when a task has several."""
         clock.call_small(clock._now + EVERY, self._look, None)
 
     def _look(self, _: object) -> None:
@@ -45,8 +49,9 @@ class Gauges:
         for number, vertex in enumerate(graph.vertices):
             for index, subtask in enumerate(vertex.subtasks):
                 self._flat.extend((now, number, index, *self._times(subtask, now), *_counts(subtask)))
-                self._flat.extend(_gate(subtask, vertex.gates[index]) if vertex.gates else [nan] * len(GATE))
-                self._flat.extend(_partition(vertex.partitions[index]) if vertex.partitions else [nan] * len(PARTITION))
+                self._flat.extend(_input(subtask) if subtask.gates else [nan] * len(INPUT))
+                self._flat.extend(_output(subtask.partitions) if subtask.partitions else [nan] * len(OUTPUT))
+                self._flat.extend(self._further_sizes(subtask))
         self._before = {subtask: self._before[subtask] for subtask in graph.subtasks}
         self._clock.call_small(now + EVERY, self._look, None)
 
@@ -56,10 +61,14 @@ class Gauges:
         before, self._before[subtask] = self._before.get(subtask, [sum(spent) - EVERY, 0.0, 0.0, 0.0]), spent
         return [1000 * (after - earlier) / EVERY for after, earlier in zip(spent, before, strict=True)]
 
+    def _further_sizes(self, subtask: Subtask) -> list[float]:
+        sizes: list[float] = [debloater.announced for debloater in _debloaters(subtask)[1:]]
+        return [*sizes, *[nan] * (len(self._columns) - len(COLUMNS) - len(sizes))]
+
     def table(self) -> Table:
         """The table `flink`."""
-        rows = np.array(self._flat).reshape(-1, len(COLUMNS))
-        table: Table = {name: rows[:, index] for index, name in enumerate(COLUMNS)}
+        rows = np.array(self._flat).reshape(-1, len(self._columns))
+        table: Table = {name: rows[:, index] for index, name in enumerate(self._columns)}
         names = np.array([vertex.name for vertex in self._graph().vertices], dtype=object)
         table["vertex"] = names[table["vertex"].astype(np.int64)]
         table["subtask"] = table["subtask"].astype(np.int32)
@@ -73,27 +82,39 @@ def _counts(subtask: Subtask) -> tuple[float, ...]:
     return subtask.records_in, records_out, bytes_in, sum(o.bytes_out for o in outputs), sum(o.buffers_out for o in outputs)
 
 
-def _gate(subtask: Subtask, gate: InputGate) -> list[float]:
-    remote = [channel for channel in gate.channels if isinstance(channel, RemoteInputChannel)]
+def _input(subtask: Subtask) -> list[float]:
+    """Over all its gates."""
+    gates = subtask.gates
+    remote = [channel for channel in subtask.channels if isinstance(channel, RemoteInputChannel)]
     exclusive = sum(channel.initial for channel in remote)
     taken = exclusive - sum(channel.exclusive for channel in remote)
-    floating = max(0, gate.floating_total - gate.floating - sum(channel.floating for channel in remote))
-    received = gate.received
-    debloater = subtask.debloater if isinstance(subtask, OperatorSubtask) else None
+    total, free = sum(gate.floating_total for gate in gates), sum(gate.floating for gate in gates)
+    floating = max(0, total - free - sum(channel.floating for channel in remote))
+    received = [part for gate in gates for part in gate.received]
+    debloaters = _debloaters(subtask)
     return [
-        (taken + floating) / max(1, exclusive + gate.floating_total),
+        (taken + floating) / max(1, exclusive + total),
         taken / max(1, exclusive),
-        floating / max(1, gate.floating_total),
+        floating / max(1, total),
         len(received),
         sum(part.size for part in received),
-        nan if debloater is None else debloater.announced,
-        nan if debloater is None else debloater.estimated_ms,
+        debloaters[0].announced if debloaters else nan,
+        max((debloater.estimated_ms for debloater in debloaters), default=nan),
     ]
 
 
-def _partition(partition: ResultPartition) -> list[float]:
-    length = sum(len(subpartition.queue) for subpartition in partition.subpartitions)
-    return [partition.pool.requested / partition.pool.size, length, partition.size, float(not partition.available)]
+def _debloaters(subtask: Subtask) -> list[BufferDebloater]:
+    """By gate."""
+    each = subtask.debloaters if isinstance(subtask, OperatorSubtask) else []
+    return [debloater for debloater, gates in each for _ in gates]
+
+
+def _output(partitions: Sequence[ResultPartition]) -> list[float]:
+    """Over all its outputs."""
+    length = sum(len(subpartition.queue) for partition in partitions for subpartition in partition.subpartitions)
+    used, size = sum(partition.pool.requested for partition in partitions), sum(partition.pool.size for partition in partitions)
+    blocked = float(not all(partition.available for partition in partitions))
+    return [used / size, length, sum(partition.size for partition in partitions), blocked]
 
 
 def checkpoint_table(checkpoints: list[Checkpoint]) -> Table:
