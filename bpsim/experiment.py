@@ -53,7 +53,7 @@ class Experiment:
     @cached_property
     def explanations(self) -> dict[str, Explanation]:
         """Why each variant went as it did."""
-        return {name: explain(result) for name, result in self.results.items()}
+        return {name: explain(result, self.summaries[name]) for name, result in self.results.items()}
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -108,7 +108,7 @@ def run_variants(
     verdicts: dict[str, Verdict] = {}
     for name in () if interrupted else names:
         rerun = _control(seed, name, on_progress, stop) if controls else lambda scenario, words: None
-        verdicts[name] = judge_run(file.variants[name], results[name], rerun)
+        verdicts[name] = judge_run(file.variants[name], results[name], rerun, summaries[name])
         if stop():
             verdicts, judged, interrupted = {}, (), True
             break

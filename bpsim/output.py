@@ -17,6 +17,7 @@ from bpsim.result import Result
 from bpsim.scenario import Scenario
 from bpsim.units import format_rate, format_seconds
 from bpsim.utilisation import predicted
+from bpsim.verdict import Verdict
 
 
 def summary_document(experiment: Experiment) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def summary_document(experiment: Experiment) -> dict[str, Any]:
             name: {
                 "duration_s": result.duration_s,
                 "simulated_s": result.ended_s,
-                "verdict": _verdict(experiment, name),
+                "verdict": verdict_document(experiment.verdicts.get(name)),
                 "root": experiment.explanations[name].root,
                 "headline": experiment.explanations[name].headline,
                 "bookmarks": [vars(mark) for mark in experiment.explanations[name].bookmarks],
@@ -48,8 +49,8 @@ def summary_document(experiment: Experiment) -> dict[str, Any]:
     }
 
 
-def _verdict(experiment: Experiment, name: str) -> dict[str, Any] | None:
-    verdict = experiment.verdicts.get(name)
+def verdict_document(verdict: Verdict | None) -> dict[str, Any] | None:
+    """A verdict as `summary.json` has it."""
     if verdict is None:
         return None
     cause = {"sustained_by": verdict.sustained_by} if verdict.sustained_by else {}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 SMALLER: dict[str, tuple[str, ...]] = {
     "death_spiral": (
-        "client.arrivals.rate=100/s", "api.workers=8", "api.service.mean=62.5 ms", "producer.linger=50 ms",
+        "client.arrivals.rate=100/s", "api.workers=8", "api.service.mean=62.5 ms", "producer.linger=100 ms",
         "variants.fail_fast.api.queue.records=30",
     ),
     "fail_fast_429": (

@@ -7,7 +7,7 @@ Huang et al., OSDI 2022).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import ceil, inf, isfinite, isnan, nan, sqrt
 from typing import Literal
@@ -27,6 +27,8 @@ from bpsim.utilisation import capacities
 State = Literal["healthy", "degraded", "recovered", "metastable", "overloaded", "crashed", "inconclusive"]
 Rerun = Callable[[Scenario, str], Result | None]
 """Runs a changed scenario with the same seed; the words say which control it is. None: controls are not wanted."""
+Numbers = Mapping[str, float]
+"""`metrics.summary`."""
 SIGMAS = 3.0
 """A queue drains within so many standard deviations of its mean time."""
 PROCESSES = {"api": "API process", "consumer": "consuming process", "writer": "database"}
@@ -47,9 +49,11 @@ class Verdict:
     """What keeps a metastable system down."""
 
 
-def judge(scenario: Scenario, result: Result, rerun: Rerun) -> Verdict:
-    """The verdict on `result`. Controls are run only when the run ends badly."""
-    dead = _still_dead(result)
+def judge(scenario: Scenario, result: Result, rerun: Rerun, numbers: Numbers | None = None) -> Verdict:
+    """The verdict on `result`. Controls are run only when the run ends badly. The summary (`numbers`), if it is at hand, saves
+    making it again."""
+    numbers = numbers or summary(result)
+    dead = _still_dead(result, numbers)
     if dead is not None:
         return dead
     whole = health(result)
@@ -58,20 +62,19 @@ def judge(scenario: Scenario, result: Result, rerun: Rerun) -> Verdict:
     if well is None:
         return Verdict("inconclusive", "No request had an outcome, so there is nothing to judge by.")
     if trigger is None:
-        return _without_trouble(result, whole, well)
+        return _without_trouble(numbers, whole, well)
     if trigger.end_s + whole.step_s > result.ended_s:
         return _trouble_to_the_end(result, whole, well, trigger)
     if well:
-        return _after_trouble(result, trigger)
+        return _after_trouble(result, trigger, numbers)
     return _collapsed(scenario, result, trigger, rerun)
 
 
-def _still_dead(result: Result) -> Verdict | None:
+def _still_dead(result: Result, found: Numbers) -> Verdict | None:
     marks = result.tables["marks"]
     for code, tier in enumerate(TIERS):
         mine = (marks["tier"] == code) & np.isin(marks["kind"], ("crash", "restart"))
         if mine.any() and marks["kind"][mine][-1] == "crash":
-            found = summary(result)
             died, held = float(marks["time_s"][mine][-1]), float(marks["value"][mine][-1])
             lost = f"{found['crash_lost_requests']:,.0f} requests"
             if found["crash_lost_records"] > 0:
@@ -87,8 +90,7 @@ def _share(whole: Health) -> float:
     return float(len(whole.bad) / max(whole.judged.sum(), 1))
 
 
-def _without_trouble(result: Result, whole: Health, well: bool) -> Verdict:
-    found = summary(result)
+def _without_trouble(found: Numbers, whole: Health, well: bool) -> Verdict:
     evidence = {"success_share": found["success_share"], "bad_windows": _share(whole)}
     if not well:
         since = whole.begins(int(whole.bad[0]))
@@ -142,8 +144,7 @@ def _slowest(result: Result, begin: float, end: float) -> float:
     return float(np.quantile(taken, 0.99)) if len(taken) else nan
 
 
-def _after_trouble(result: Result, trigger: Trigger) -> Verdict:
-    found = summary(result)
+def _after_trouble(result: Result, trigger: Trigger, found: Numbers) -> Verdict:
     later = health(result, trigger.end_s)
     recovery = later.step_s * (int(later.bad[-1]) + 1) if len(later.bad) else 0.0
     meanwhile = health(result, trigger.begin_s)

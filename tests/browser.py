@@ -9,6 +9,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@dataclass(frozen=True)
+class Server:
+    """A dashboard that is up."""
+
+    url: str
+    pid: int
+
+
 @contextmanager
-def served() -> Iterator[str]:
+def served() -> Iterator[Server]:
     """The dashboard as `bpsim dashboard` serves it."""
     port = free_port()
     server = subprocess.Popen(command(port, "127.0.0.1", False), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -37,7 +46,7 @@ def served() -> Iterator[str]:
                     break
             except OSError:
                 time.sleep(0.1)
-        yield url
+        yield Server(url, server.pid)
     finally:
         server.terminate()
         try:

@@ -26,7 +26,7 @@ PLAYER = ROOT / "bpsim" / "dashboard"
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     with served() as found:
-        yield found
+        yield found.url
 
 
 @pytest.fixture(scope="module")

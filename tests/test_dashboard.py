@@ -6,11 +6,14 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import altair
 import pytest
+from jsonschema import ValidationError
 from streamlit.testing.v1 import AppTest
 
 from bpsim import shipped
 from bpsim.allowance import Allowance
+from bpsim.dashboard.charts import charts, overlay
 from bpsim.dashboard.desk import Desk, Order
 from bpsim.dashboard.live import CHAOS, Live
 from bpsim.dashboard.serve import SETTINGS, command
@@ -167,14 +170,25 @@ def test_absurd_numbers_are_refused_with_a_message(path: str, value: str, words:
 
 def test_a_run_that_costs_too_much_is_stopped_and_says_so() -> None:
     table = desk()
-    stopped = simulate(table.order, allowance=Allowance(events=5000))
+    stopped = simulate(table.order, allowance=Allowance(events=2500))
     view = look(table.order, stopped)
-    assert stopped.stopped and "5,000 events" in stopped.stopped
+    assert stopped.stopped and "2,500 events" in stopped.stopped
     assert 0 < stopped.result.ended_s < 30
     check(stopped.result)
     assert any("interrupted" in warning for warning in view.warnings)
     slow = simulate(table.order, allowance=Allowance(wall_s=1e-9))
     assert slow.stopped and "seconds of computing" in slow.stopped
+
+
+def test_every_chart_is_one_that_vega_lite_knows() -> None:
+    table = desk()
+    view = look(table.order, simulate(table.order))
+    drawn = [*charts(view), overlay([view, view], "goodput_per_s", "answered in time, per second")]
+    assert len(drawn) == 6
+    for chart in drawn:
+        altair.Chart.from_dict(chart.picture)
+    with pytest.raises(ValidationError):
+        altair.Chart.from_dict(drawn[0].picture | {"layer": [{"mark": "rectangle"}]})
 
 
 def test_ten_years_are_bounded() -> None:

@@ -1,5 +1,5 @@
 """Streamlit's command line with our page imported and the usual start computed beforehand, so that the first visitor does not
-wait for that (1.2 s and 3 s of computing)."""
+wait for that."""
 
 from threading import Thread
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
-from bpsim.dashboard.charts import Chart
 from bpsim.dashboard.words import plain
+
+if TYPE_CHECKING:
+    from bpsim.dashboard.charts import Chart
 
 
 @st.fragment

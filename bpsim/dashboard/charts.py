@@ -14,6 +14,7 @@ from bpsim.dashboard.words import TIER_NAMES
 from bpsim.metrics.windows import FAILURES
 from bpsim.plots.style import BLUE, GREY, ORANGE, PURPLE, RED, VIOLET, count, percent, seconds
 
+# Channels are written as objects: from a string Altair makes them by trying its whole schema, in twice the time of the chart.
 COLOURS = (BLUE, ORANGE, RED, PURPLE, GREY, VIOLET)
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [10, 4], [4, 4])
 CAUSES = {f"{outcome.name.lower()}_per_s": outcome.name.lower().replace("_", " ") for outcome in FAILURES}
@@ -28,6 +29,11 @@ class Chart:
     """As Vega-Lite takes it."""
     words: str
     table: pd.DataFrame
+
+    @classmethod
+    def of(cls, title: str, picture: alt.TopLevelMixin, words: str, table: pd.DataFrame) -> Chart:
+        """Not held against Altair's schema: that takes as long as making the chart, and a test does it."""
+        return cls(title, picture.to_dict(validate=False), words, table)
 
 
 def charts(view: View) -> list[Chart]:
@@ -45,7 +51,11 @@ def _long(view: View, names: dict[str, str], what: str) -> pd.DataFrame:
 def _faults(view: View) -> Any:
     rows = [{"begin": f.begin, "end": f.end, "fault": f.words} for f in view.faults]
     frame = pd.DataFrame(rows, columns=["begin", "end", "fault"])
-    return alt.Chart(frame).mark_rect(color=GREY, opacity=0.22).encode(x="begin:Q", x2="end:Q", tooltip=["fault:N"])
+    return (
+        alt.Chart(frame)
+        .mark_rect(color=GREY, opacity=0.22)
+        .encode(x=alt.X("begin:Q"), x2=alt.X2("end"), tooltip=[alt.Tooltip("fault:N")])
+    )
 
 
 def _lines(view: View, names: dict[str, str], what: str, unit: str, log: bool = False) -> tuple[Any, pd.DataFrame]:
@@ -62,7 +72,7 @@ def _lines(view: View, names: dict[str, str], what: str, unit: str, log: bool = 
             y=alt.Y(f"{what}:Q", title=unit, scale=scale),
             color=alt.Color("series:N", scale=alt.Scale(domain=labels, range=list(COLOURS)), sort=labels, title=None),
             strokeDash=alt.StrokeDash("series:N", scale=alt.Scale(domain=labels, range=list(DASHES)), sort=labels, title=None),
-            tooltip=["series:N", alt.Tooltip("time_s:Q", format=".1f"), alt.Tooltip(f"{what}:Q", format=".4g")],
+            tooltip=[alt.Tooltip("series:N"), alt.Tooltip("time_s:Q", format=".1f"), alt.Tooltip(f"{what}:Q", format=".4g")],
         )
     )
     picture = alt.layer(_faults(view), lines).properties(height=240).configure_legend(orient="top", labelLimit=260)
@@ -93,12 +103,12 @@ def wave(view: View) -> Chart:
         .mark_rect()
         .encode(
             x=alt.X("time_s:Q", title="time (s)", scale=alt.Scale(domain=[0, float(view.edges[-1])], nice=False)),
-            x2="until_s:Q",
+            x2=alt.X2("until_s"),
             y=alt.Y("tier:N", sort=order, title=None),
             color=alt.Color(
                 "pressure:Q", scale=alt.Scale(scheme="cividis", domain=[0, 1]), legend=alt.Legend(format=".0%", orient="top")
             ),
-            tooltip=["tier:N", alt.Tooltip("time_s:Q", format=".1f"), alt.Tooltip("pressure:Q", format=".0%")],
+            tooltip=[alt.Tooltip("tier:N"), alt.Tooltip("time_s:Q", format=".1f"), alt.Tooltip("pressure:Q", format=".0%")],
         )
     )
     dots = pd.DataFrame(
@@ -108,7 +118,9 @@ def wave(view: View) -> Chart:
         alt.Chart(dots)
         .mark_point(shape="diamond", filled=True, size=110, color="white", stroke="black")
         .encode(
-            x="at:Q", y=alt.Y("tier:N", sort=order), tooltip=["tier:N", alt.Tooltip("at:Q", format=".1f", title="from (s)")]
+            x=alt.X("at:Q"),
+            y=alt.Y("tier:N", sort=order),
+            tooltip=[alt.Tooltip("tier:N"), alt.Tooltip("at:Q", format=".1f", title="from (s)")],
         )
     )
     ladder = ", ".join(
@@ -117,7 +129,7 @@ def wave(view: View) -> Chart:
     words = f"Lasting pressure began: {ladder}." if ladder else "No tier came under lasting pressure after a fault began."
     picture = alt.layer(cells, onset).properties(height=46 * len(order) + 20)
     table = frame.pivot(index="time_s", columns="tier", values="pressure")[order]
-    return Chart("The wave: who is under pressure, and when", picture.to_dict(), words, table)
+    return Chart.of("The wave: who is under pressure, and when", picture, words, table)
 
 
 def rates(view: View) -> Chart:
@@ -129,7 +141,7 @@ def rates(view: View) -> Chart:
         f"{found['attempts']:,.0f} attempts were made for {found['offered']:,.0f} requests; "
         f"{percent(found['success_share'])} of those that ended succeeded."
     )
-    return Chart("What is asked, tried, and answered", picture.to_dict(), words, table)
+    return Chart.of("What is asked, tried, and answered", picture, words, table)
 
 
 def latency(view: View) -> Chart:
@@ -141,7 +153,7 @@ def latency(view: View) -> Chart:
         f"Half of the requests had their outcome within {seconds(found['latency_final_s_p50'])}, 99 % within "
         f"{seconds(found['latency_final_s_p99'])}; failures count, those still waiting ({found['pending']:,.0f}) cannot."
     )
-    return Chart("Time to the final outcome", picture.to_dict(), words, table)
+    return Chart.of("Time to the final outcome", picture, words, table)
 
 
 def occupancy(view: View) -> Chart:
@@ -156,15 +168,15 @@ def occupancy(view: View) -> Chart:
             x=alt.X("time_s:Q", title="time (s)", scale=alt.Scale(domain=[0, float(view.edges[-1])], nice=False)),
             y=alt.Y("bytes:Q", stack=True, title="bytes", axis=alt.Axis(format="~s")),
             color=alt.Color("series:N", scale=alt.Scale(domain=labels, range=list(COLOURS)), sort=labels, title=None),
-            tooltip=["series:N", alt.Tooltip("time_s:Q", format=".1f"), alt.Tooltip("bytes:Q", format=",.0f")],
+            tooltip=[alt.Tooltip("series:N"), alt.Tooltip("time_s:Q", format=".1f"), alt.Tooltip("bytes:Q", format=",.0f")],
         )
         .properties(height=240)
         .configure_legend(orient="top")
     )
     peaks = [f"{TIER_NAMES[tier]} {count(view.summary[f'{tier}_peak_records'])}" for tier in tiers]
     words = f"Most records (or requests) inside at once: {', '.join(peaks)}."
-    return Chart(
-        "Where the bytes are", picture.to_dict(), words, frame.pivot(index="time_s", columns="series", values="bytes")[labels]
+    return Chart.of(
+        "Where the bytes are", picture, words, frame.pivot(index="time_s", columns="series", values="bytes")[labels]
     )
 
 
@@ -176,7 +188,7 @@ def losses(view: View) -> list[Chart]:
     most = dict(sorted(names.items(), key=lambda item: -np.nansum(view.series[item[0]]))[: len(COLOURS)])
     picture, table = _lines(view, most, "per_s", "failed attempts per second")
     words = f"Attempts failed by: {', '.join(most.values())}."
-    return [Chart("Failed attempts by cause", picture.to_dict(), words, table)]
+    return [Chart.of("Failed attempts by cause", picture, words, table)]
 
 
 def overlay(views: list[View], metric: str, unit: str, log: bool = False) -> Chart:
@@ -197,15 +209,15 @@ def overlay(views: list[View], metric: str, unit: str, log: bool = False) -> Cha
             y=alt.Y("value:Q", title=unit, scale=alt.Scale(type="log") if log else alt.Scale(zero=True)),
             color=alt.Color("series:N", scale=alt.Scale(domain=labels, range=list(COLOURS)), sort=labels, title=None),
             strokeDash=alt.StrokeDash("series:N", scale=alt.Scale(domain=labels, range=list(DASHES)), sort=labels, title=None),
-            tooltip=["series:N", alt.Tooltip("time_s:Q", format=".1f"), alt.Tooltip("value:Q", format=".4g")],
+            tooltip=[alt.Tooltip("series:N"), alt.Tooltip("time_s:Q", format=".1f"), alt.Tooltip("value:Q", format=".4g")],
         )
         .properties(height=240)
         .configure_legend(orient="top", columns=1, labelLimit=600)
     )
     words = f"{unit} over time of {len(views)} settings: {'; '.join(labels)}."
-    return Chart(
+    return Chart.of(
         unit[0].upper() + unit[1:],
-        picture.to_dict(),
+        picture,
         words,
         frame.pivot(index="time_s", columns="series", values="value")[labels],
     )

@@ -10,7 +10,6 @@ import streamlit as st
 
 from bpsim.comparison import Comparison, hold_against
 from bpsim.dashboard.chart_page import draw
-from bpsim.dashboard.charts import overlay
 from bpsim.dashboard.desk import Desk, Order, variants_of
 from bpsim.dashboard.runs_page import judge, obtain
 from bpsim.dashboard.view import View
@@ -39,6 +38,8 @@ def show(desk: Desk) -> None:
         return
     _table(found)
     _how_sure({letter: view.order for letter, view in zip(LETTERS, found, strict=False)})
+    from bpsim.dashboard.charts import overlay
+
     for metric, unit, log in SEEN:
         draw(overlay(found, metric, unit, log), f"compare-{metric}")
 

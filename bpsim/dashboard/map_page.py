@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import altair as alt
 import pandas as pd
 import streamlit as st
 
@@ -92,6 +91,8 @@ def _explored(order: Order, x: Axis, y: Axis | None, seeds: int) -> Phase | None
 
 
 def _picture(desk: Desk, phase: Phase) -> None:
+    import altair as alt
+
     frame = pd.DataFrame(list(phase.rows()))
     across, up = phase.x.path, phase.y.path if phase.y is not None else "all"
     if phase.y is None:

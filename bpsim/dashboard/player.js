@@ -31,13 +31,27 @@ class Player {
     this.load(data)
     this.watch = new ResizeObserver(() => this.resize())
     this.watch.observe(this.canvas)
+    this.root.ontransitionend = () => this.redraw()  // of the text's colour: another theme
     this.resize()
-    this.ticking = requestAnimationFrame((wall) => this.tick(wall))
   }
 
   stop() {
     cancelAnimationFrame(this.ticking)
+    this.ticking = null
+    this.stopped = true
     this.watch.disconnect()
+  }
+
+  // Pictures are drawn only while something moves; whatever sets something moving says so here.
+  wake() {
+    if (this.ticking || this.stopped) return
+    this.wall = null
+    this.ticking = requestAnimationFrame((wall) => this.tick(wall))
+  }
+
+  redraw() {
+    this.drawn = null
+    this.wake()
   }
 
   load(data) {
@@ -90,6 +104,7 @@ class Player {
     button.textContent = this.playing ? "Pause" : "Play"
     button.setAttribute("aria-pressed", String(this.playing))
     if (!this.playing) this.speak()
+    this.wake()
   }
 
   step(frames) {
@@ -105,7 +120,7 @@ class Player {
     this.spots.clear()
     this.flights = []
     this.speak()
-    this.drawn = null
+    this.redraw()
   }
 
   showBookmarks() {
@@ -162,20 +177,22 @@ class Player {
     this.canvas.style.height = `${this.boxes.height}px`
     this.pen.setTransform(scale, 0, 0, scale, 0, 0)
     this.spots.clear()
-    this.drawn = null
+    this.redraw()
   }
 
   tick(wall) {
-    this.ticking = requestAnimationFrame((next) => this.tick(next))
     const passed = Math.min((wall - (this.wall ?? wall)) / 1000, 0.25)
     this.wall = wall
     this.fps = passed > 0 ? 0.95 * (this.fps ?? 60) + 0.05 / passed : this.fps ?? 60
     const before = this.now
     if (this.playing) this.advance(passed)
-    if (!this.boxes || (!this.playing && !this.flights.length && this.drawn === this.now && this.settled)) return
-    this.draw(passed, before)
-    this.drawn = this.now
-    this.root.dataset.fps = this.fps.toFixed(1)
+    if (this.boxes) {
+      this.draw(passed, before)
+      this.drawn = this.now
+      this.root.dataset.fps = this.fps.toFixed(1)
+    }
+    const moving = this.playing || this.flights.length || (this.boxes && this.drawn === this.now && !this.settled)
+    this.ticking = moving ? requestAnimationFrame((next) => this.tick(next)) : null
   }
 
   advance(passed) {

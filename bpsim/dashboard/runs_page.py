@@ -116,10 +116,12 @@ def _judging(key: str) -> str:
 
 
 def prepare(order: Order) -> None:
-    """Compute the view of `order`, verdict and all, before anybody asks for it. Nothing is shown."""
+    """Compute the view of `order`, verdict and all, before anybody asks for it, and import what its charts need. Nothing is
+    shown."""
     silent: Progress = lambda said, share: None  # noqa: E731
     with _turn(_judging(order.key), silent):
         with _turn(order.key, silent):
             run = simulate(order)
             view = shelf().put(look(order, run))
         shelf().put(judged(view, run))
+    import bpsim.dashboard.charts  # noqa: F401

@@ -15,7 +15,7 @@ from bpsim.dashboard.desk import Order
 from bpsim.engine import Simulation
 from bpsim.experiment import Experiment
 from bpsim.explanation import Explanation
-from bpsim.output import summary_document, warnings
+from bpsim.output import summary_document, verdict_document
 from bpsim.plots.film import film
 from bpsim.plots.reading import Column, FaultWindow, Reading
 from bpsim.plots.wave import onsets
@@ -77,8 +77,9 @@ def simulate(order: Order, progress: Progress = lambda what, share: None, allowa
 
 def look(order: Order, run: Simulated) -> View:
     """Read the run of `order`; nothing is judged yet."""
-    result, reading = run.result, Reading(run.result)
-    experiment = _experiment(order, run, reading.summary, None)
+    reading = Reading(run.result)
+    experiment = _experiment(order, run, reading.summary)
+    document = summary_document(experiment)
     return View(
         key=run.key,
         order=order,
@@ -92,27 +93,26 @@ def look(order: Order, run: Simulated) -> View:
         onsets=onsets(reading),
         faults=reading.faults,
         timeout_s=reading.timeout,
-        film=json.dumps(film(result), separators=(",", ":")),
+        film=json.dumps(film(reading), separators=(",", ":")),
         explanation=experiment.explanations[order.variant],
-        document=summary_document(experiment),
-        warnings=warnings(experiment),
-        fingerprint=result.fingerprint,
+        document=document,
+        warnings=document["warnings"],
+        fingerprint=document["variants"][order.variant]["fingerprint"],
         stopped=run.stopped,
     )
 
 
 def judged(view: View, run: Simulated, progress: Progress = lambda what, share: None, allowance: Allowance = ALLOWANCE) -> View:
     """`view` with the verdict; a run that ends badly is run again without its cause. Raises whatever `progress` raises."""
-    scenario = view.order.scenario
-    verdict = judge(scenario, run.result, _control(view.order.seed, progress, allowance))
-    return replace(view, verdict=verdict, document=summary_document(_experiment(view.order, run, view.summary, verdict)))
+    name, variants = view.order.variant, view.document["variants"]
+    verdict = judge(view.order.scenario, run.result, _control(view.order.seed, progress, allowance), view.summary)
+    told = variants | {name: variants[name] | {"verdict": verdict_document(verdict)}}
+    return replace(view, verdict=verdict, document=view.document | {"variants": told})
 
 
-def _experiment(order: Order, run: Simulated, numbers: dict[str, float], verdict: Verdict | None) -> Experiment:
-    name = order.variant
-    verdicts = {name: verdict} if verdict is not None else {}
-    results, summaries = {name: run.result}, {name: numbers}
-    return Experiment(order.file, order.seed, results, summaries, (), run.stopped is not None, verdicts)
+def _experiment(order: Order, run: Simulated, numbers: dict[str, float]) -> Experiment:
+    results, summaries = {order.variant: run.result}, {order.variant: numbers}
+    return Experiment(order.file, order.seed, results, summaries, (), run.stopped is not None, {})
 
 
 def _within(

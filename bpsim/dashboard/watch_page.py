@@ -5,14 +5,13 @@ from __future__ import annotations
 import io
 import json
 from time import sleep
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
 
 from bpsim.dashboard import bet
 from bpsim.dashboard.chart_page import draw
-from bpsim.dashboard.charts import Chart, charts
 from bpsim.dashboard.desk import Desk
 from bpsim.dashboard.player import player
 from bpsim.dashboard.runs_page import judge, obtain, result_of
@@ -23,9 +22,12 @@ from bpsim.output import resolved_scenario
 from bpsim.plots.style import count, percent, seconds
 from bpsim.verdict import Verdict
 
-HEAD_START_S = 0.5
-"""Wall seconds that the browser has to draw what is above the charts; whatever it gets at once it shows at once, when the last
-chart is done."""
+if TYPE_CHECKING:
+    from bpsim.dashboard.charts import Chart
+
+HEAD_START_S = 0.3
+"""Wall seconds that the browser has to draw what is above the charts where no judging gives it time; whatever it gets at once
+it shows at once, when the last chart is done."""
 COLOURS = {
     "healthy": "blue", "recovered": "blue", "degraded": "orange", "metastable": "red", "overloaded": "red", "crashed": "red",
     "inconclusive": "gray",
@@ -61,13 +63,15 @@ def show(desk: Desk) -> None:
     revealed = st.empty()
     bet.reveal(revealed, desk, view)
     _why(view)
-    sleep(HEAD_START_S)
+    if view.verdict is None:
+        view = judge(view)
+        _say(verdict, view)
+        bet.reveal(revealed, desk, view)
+    else:
+        sleep(HEAD_START_S)
     for number, chart in enumerate(_charts(view.key, view)):
         draw(chart, f"watch-{number}")
     _ledger(view)
-    view = judge(view)
-    _say(verdict, view)
-    bet.reveal(revealed, desk, view)
     _take_away(desk, view)
 
 
@@ -109,6 +113,8 @@ def _why(view: View) -> None:
 
 @st.cache_resource(max_entries=24, show_spinner=False)
 def _charts(key: str, _view: View) -> list[Chart]:
+    from bpsim.dashboard.charts import charts  # half a second, in which the first visitor sees the rest
+
     return charts(_view)
 
 
@@ -132,14 +138,22 @@ def _take_away(desk: Desk, view: View) -> None:
             desk.tray.append(view.order)
             st.rerun()
         st.download_button(
-            "Scenario (YAML)", resolved_scenario(view.order.scenario), f"{name}.yaml", "application/yaml", on_click="ignore"
+            "Scenario (YAML)",
+            lambda: resolved_scenario(view.order.scenario),
+            f"{name}.yaml",
+            "application/yaml",
+            on_click="ignore",
         )
         st.download_button(
-            "Summary (JSON)", json.dumps(view.document, indent=1, allow_nan=False), f"{name}.json", "application/json",
-            on_click="ignore",
+            "Summary (JSON)", lambda: json.dumps(view.document, indent=1, allow_nan=False), f"{name}.json",
+            "application/json", on_click="ignore",
         )  # fmt: skip
         st.download_button(
-            "Series (CSV)", pd.DataFrame(view.series).to_csv(index=False), f"{name}.csv", "text/csv", on_click="ignore"
+            "Series (CSV)",
+            lambda: pd.DataFrame(view.series).to_csv(index=False),
+            f"{name}.csv",
+            "text/csv",
+            on_click="ignore",
         )
         st.download_button("Report (HTML)", lambda: _report(view), f"{name}.html", "text/html", on_click="ignore")
         st.download_button("The wave (PNG)", lambda: _png(view), f"{name}_wave.png", "image/png", on_click="ignore")

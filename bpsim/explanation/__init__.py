@@ -1,5 +1,7 @@
 """Why a run went as it did: `explain(result)` -> findings, each with numbers, times and the line of the scenario behind it."""
 
+from collections.abc import Mapping
+
 from bpsim.explanation.beginning import beginning, does, harmless, sends
 from bpsim.explanation.case import Case, at, percent, the
 from bpsim.explanation.course import course, stop
@@ -12,12 +14,13 @@ from bpsim.result import Result
 __all__ = ["TITLES", "Explanation", "Finding", "Part", "explain"]
 
 
-def explain(result: Result) -> Explanation:
-    """The causal chain of a run, read off its tables: nothing is simulated.
+def explain(result: Result, numbers: Mapping[str, float] | None = None) -> Explanation:
+    """The causal chain of a run, read off its tables: nothing is simulated. Its summary (`numbers`), if it is at hand, saves
+    making that again.
 
     Raises `pydantic.ValidationError` when the scenario in `result` is not one that this version of bpsim knows.
     """
-    case = Case.of(result)
+    case = Case.of(result, numbers)
     findings = [*beginning(case), *harmless(case), *course(case), *stop(case), *felt(case), *lost(case), *ending(case)]
     tiers = tuple(dict.fromkeys(root.cause.tier for root in case.roots))
     root = tiers[0] if tiers else None

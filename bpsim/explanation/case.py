@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite
@@ -22,18 +23,15 @@ class Case:
     scenario: Scenario
     signs: Signs
     roots: tuple[Root, ...]
+    summary: Mapping[str, float]
+    """`metrics.summary`."""
 
     @classmethod
-    def of(cls, result: Result) -> Case:
+    def of(cls, result: Result, numbers: Mapping[str, float] | None = None) -> Case:
         """Open the case of `result`. Raises `pydantic.ValidationError` when its scenario is of another version of bpsim."""
         scenario = Scenario.model_validate(result.scenario)
         signs = Signs(scenario, result)
-        return cls(result, scenario, signs, tuple(roots(signs)))
-
-    @cached_property
-    def summary(self) -> dict[str, float]:
-        """`metrics.summary`."""
-        return summary(self.result, self.signs.occupancy)
+        return cls(result, scenario, signs, tuple(roots(signs)), numbers or summary(result, signs.occupancy))
 
     @cached_property
     def ledger(self) -> dict[str, dict[str, int]]:

@@ -204,11 +204,15 @@ def _inserts(rows: Table, batch_rows: float) -> Spans:
     """Began and served of each insert. Inserts that began and ended together, on several connections, are told apart by
     their rows: another one begins only when the one before is full."""
     known = ~np.isnan(rows["started_s"])
-    spans = np.column_stack((rows["started_s"][known], np.where(np.isnan(rows["served_s"]), np.inf, rows["served_s"])[known]))
-    unique, which = np.unique(spans, axis=0, return_inverse=True)
-    together = np.bincount(which.ravel(), weights=rows["count"][known], minlength=len(unique))
-    began, served = np.repeat(unique, np.ceil(together / batch_rows).astype(np.int64), axis=0).T
-    return began, np.where(np.isinf(served), np.nan, served)
+    began, served = rows["started_s"][known], np.where(np.isnan(rows["served_s"]), np.inf, rows["served_s"])[known]
+    order = np.lexsort((served, began))
+    began, served = began[order], served[order]
+    news = np.ones(len(began), dtype=bool)
+    news[1:] = (began[1:] != began[:-1]) | (served[1:] != served[:-1])
+    first = np.flatnonzero(news)
+    together = np.add.reduceat(rows["count"][known][order], first) if len(first) else first
+    inserts = np.ceil(together / batch_rows).astype(np.int64)
+    return np.repeat(began[first], inserts), np.repeat(np.where(np.isinf(served), np.nan, served)[first], inserts)
 
 
 def _jobs(rows: Table) -> tuple[Floats, Floats, Floats]:

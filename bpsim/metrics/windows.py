@@ -40,15 +40,16 @@ def edges_of(result: Result, width: float | None = None) -> Floats:
     return np.asarray(np.minimum(np.arange(count + 1) * width, max(result.ended_s, 1e-9)))
 
 
-def timeseries(result: Result, window_s: float | None = None) -> dict[str, Floats]:
+def timeseries(result: Result, window_s: float | None = None, occupancy: Occupancy | None = None) -> dict[str, Floats]:
     """Columns per window: `time_s` (begin), `window_s` (width), rates per second, latency quantiles, and for each tier
     `<tier>.records`, `.bytes`, `.waiting` (time averages), `.busy_share`, `.blocked_share`, `.idle_share` (they sum to
-    1) and `.fill` (waiting / bound, NaN without a bound)."""
+    1) and `.fill` (waiting / bound, NaN without a bound). `occupancy` of the same result, if it is at hand, saves making it
+    again."""
     edges = edges_of(result, window_s)
     width = np.diff(edges)
     columns = {"time_s": edges[:-1], "window_s": width}
     columns |= _rates(result, edges) | _latencies(result, edges)
-    occupancy = Occupancy(result)
+    occupancy = occupancy or Occupancy(result)
     for tier, presence in occupancy.tiers.items():
         for name, values in tier_columns(presence, edges, occupancy.record_bytes).items():
             columns[f"{tier}.{name}"] = values

@@ -35,12 +35,13 @@ GRAVES = {
 }
 
 
-def film(result: Result, since: float = 0.0, step_s: float | None = None, every: int | None = None) -> Film:
+def film(run: Result | Reading, since: float = 0.0, step_s: float | None = None, every: int | None = None) -> Film:
     """Frames (every `step_s` seconds) and journeys (of one request in `every`) from `since` seconds on. Frames are windows that
     begin at `time_s`; by tier `records` and `bytes` inside, `fill` of its buffer (of a queue without a bound: as a share of
     what arrives within the client's timeout), and the shares of time its servers were `busy` and `blocked`; `graves` count
     attempts and records that came to nothing, since the beginning of the run."""
-    reading = Reading(result)
+    reading = run if isinstance(run, Reading) else Reading(run)
+    result = reading.result
     edges = edges_of(result, step_s or window_width(result.duration_s, FRAMES))
     edges = edges[max(0, int(np.searchsorted(edges, since, side="right")) - 1) :]
     return {

@@ -43,12 +43,12 @@ class Reading:
     @cached_property
     def series(self) -> dict[str, Column]:
         """`metrics.timeseries` with the usual windows."""
-        return dict(timeseries(self.result))
+        return dict(timeseries(self.result, occupancy=self.occupancy))
 
     @cached_property
     def summary(self) -> dict[str, float]:
         """`metrics.summary`."""
-        return dict(summary(self.result))
+        return dict(summary(self.result, self.occupancy))
 
     @cached_property
     def ledger(self) -> dict[str, dict[str, int]]:
@@ -160,7 +160,8 @@ class Reading:
     @property
     def patience_records(self) -> float:
         """What arrives within the client's timeout (1 s without one)."""
-        return self.summary["offered_per_s"] * (self.timeout if isfinite(self.timeout) else 1.0)
+        offered_per_s = sum(self.ledger["requests"].values()) / max(self.end, 1e-9)
+        return offered_per_s * (self.timeout if isfinite(self.timeout) else 1.0)
 
     def held_bytes(self, until: float) -> tuple[Column, dict[str, Column]]:
         """Edges of windows up to `until` seconds, and the mean bytes each tier held in them."""

@@ -61,7 +61,7 @@ def page(document: Mapping[str, Any], results: Mapping[str, Result]) -> str:
     The same document and results give the same text, byte for byte; nothing of it is fetched from anywhere.
     """
     readings = read(results) if results else {}
-    explanations = {name: explain(reading.result) for name, reading in readings.items()}
+    explanations = {name: explain(reading.result, reading.summary) for name, reading in readings.items()}
     return _template().render(
         document=document,
         verdicts=list(_verdicts(document, explanations)),
