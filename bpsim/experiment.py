@@ -77,7 +77,7 @@ class Experiment:
     def _repr_html_(self) -> str:
         from html import escape
 
-        verdicts = [f"{name}: {verdict.words}" for name, verdict in self.verdicts.items()]
+        verdicts = [f"{name}: {verdict.state}. {verdict.words}" for name, verdict in self.verdicts.items()]
         claims = [f"{'holds' if one.passed else 'DOES NOT HOLD'}: {one.claim}" for one in self.judged]
         lines = "".join(f"<li>{escape(line)}</li>" for line in (*verdicts, *claims))
         return f"<div><p><strong>{escape(self.file.question)}</strong></p><ul>{lines}</ul>{self.table.to_html()}</div>"

@@ -40,7 +40,7 @@ SLOWER = 2.0
 
 @dataclass(frozen=True)
 class Verdict:
-    """The `state`, in `words` with the numbers behind it in `evidence` (seconds, per second, shares)."""
+    """The `state`, why in `words` that are read after it, and the numbers behind it (`evidence`: seconds, rates, shares)."""
 
     state: State
     words: str
@@ -95,7 +95,7 @@ def _without_trouble(found: Numbers, whole: Health, well: bool) -> Verdict:
     if not well:
         since = whole.begins(int(whole.bad[0]))
         words = (
-            f"Overloaded with nothing out of the ordinary: fewer than 90 % of requests succeed from {format_seconds(since)} on "
+            f"With nothing out of the ordinary, fewer than 90 % of requests succeed from {format_seconds(since)} on "
             f"({format_rate(found['offered_per_s'])} offered, {format_rate(found['goodput_per_s'])} answered in time)."
         )
         return Verdict("overloaded", words, evidence | {"since_s": since})
@@ -226,8 +226,7 @@ def _collapsed(scenario: Scenario, result: Result, trigger: Trigger, rerun: Reru
     evidence["since_s"] = since.begins(int(since.bad[0]))
     if drain.spare <= 0:
         meet = f"{format_rate(drain.offered_per_s)} meet a capacity of {format_rate(drain.capacity_per_s)}"
-        words = f"{meet} even after the {trigger.what}."
-        return Verdict("overloaded", f"Overloaded: {words}", evidence)
+        return Verdict("overloaded", f"Even after the {trigger.what}, {meet}.", evidence)
     calm = without_retries(scenario)
     quiet = rerun(calm, "without retries") if calm is not None else None
     storm = Drain(drain.backlog, drain.offered_per_s * scenario.client.retry.max_attempts, drain.capacity_per_s)
@@ -248,13 +247,13 @@ def _collapsed(scenario: Scenario, result: Result, trigger: Trigger, rerun: Reru
         words = f"Bad long after the {trigger.what}; the controls that would tell why were not run."
         return Verdict("inconclusive", words, evidence)
     if not health(control).ends_well():
-        return Verdict("overloaded", f"Overloaded from the start: without the {trigger.what} it ends just as badly.", evidence)
+        return Verdict("overloaded", f"From the start: without the {trigger.what} it ends just as badly.", evidence)
     by_retries = quiet is not None and health(quiet).ends_well() is True
     cause = "retries" if by_retries else "something other than retries"
     told = "without them it recovers" if by_retries else "without them it stays down" if calm else "there are none"
     goodput = format_rate(_goodput(result, trigger.end_s))
     words = (
-        f"Metastable: the {trigger.what} was over at {format_seconds(trigger.end_s)}, the backlog would have drained within "
+        f"The {trigger.what} was over at {format_seconds(trigger.end_s)}, the backlog would have drained within "
         f"{format_seconds(drain.bound_s)} of that, without it all is well, and yet {goodput} of "
         f"{format_rate(drain.offered_per_s)} succeed to the end. Sustained by {cause} ({told})."
     )

@@ -25,6 +25,7 @@ def verdict(scenario: Scenario, seed: int = 1, controls: bool = True) -> Verdict
 
     found = judge(scenario, run(scenario, seed), rerun)
     assert "nan" not in found.words
+    assert not found.words.lower().startswith(found.state), "it is read after the state"
     assert all(value == value for value in found.evidence.values())
     assert bool(reruns) <= (found.state in ("metastable", "overloaded", "inconclusive")), (
         "controls only for those who end badly"
@@ -97,7 +98,7 @@ def test_a_load_that_is_bad_already_before_the_fault_is_overload() -> None:
     """92 % load, little patience and four tries: the storm needs no trigger."""
     found = verdict(service(92.0, duration=600.0, retry=NAIVE, queue=100, timeout=0.3), 1)
     assert found.state == "overloaded"
-    assert "from the start" in found.words
+    assert "From the start" in found.words
 
 
 def test_an_ordinary_day_is_healthy_and_a_little_trouble_degrades() -> None:

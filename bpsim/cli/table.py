@@ -48,7 +48,8 @@ def result_lines(experiment: Experiment, unicode: bool) -> Iterator[Table | Text
     if summaries:
         yield table
     for name, found in experiment.verdicts.items():
-        yield Text.assemble((f"{name}: " if len(summaries) > 1 else "", "bold"), found.words)
+        whose = (f"{name}: " if len(summaries) > 1 else "", "bold")
+        yield Text.assemble(whose, (found.state, MOODS[found.state]), f". {found.words}")
     for verdict in experiment.judged:
         yield _claim_line(verdict)
     unjudged = len(experiment.file.expect) - len(experiment.judged)
