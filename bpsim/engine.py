@@ -131,12 +131,15 @@ class Simulation:
 
     def _demand(self, name: str, law: Any) -> Callable[[int], float]:
         """Work by record: it belongs to the request and attempt the record comes from."""
-        draws = AttemptDraws(self.streams, name, law.sample)
+        layers = AttemptDraws(self.streams, name, law.sample).layers
 
         def demand(record: int) -> float:
-            assert self.producer is not None
             attempt = self.producer.attempt[record]
-            return draws.at(self.client.request[attempt], self.client.number[attempt])
+            client = self.client
+            request = client.request[attempt]
+            draws = layers[client.number[attempt] & 15]
+            values = draws.values
+            return values[request] if request < len(values) else draws.upto(request + 1)[request]
 
         return demand
 

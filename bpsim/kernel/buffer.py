@@ -26,21 +26,22 @@ class Buffer:
     room sets `wanted`; who has taken calls `made_room`, once its own state is in order, and `on_room` is called.
     """
 
-    __slots__ = ("_closed", "capacity", "held", "on_item", "on_room", "ranges", "wanted")
+    __slots__ = ("capacity", "held", "limit", "on_item", "on_room", "ranges", "wanted")
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
+        self.limit = capacity
+        """Records it may hold now: none more while closed."""
         self.held = 0
         self.ranges: deque[Range] = deque()
         self.on_item: Callable[[], None] = nothing
         self.on_room: Callable[[], None] = nothing
         self.wanted = False
-        self._closed = False
 
     @property
     def room(self) -> int:
         """Records that fit now; none while closed."""
-        return 0 if self._closed else self.capacity - self.held
+        return self.limit - self.held if self.limit > self.held else 0
 
     def put(self, first: int, end: int, now: float) -> None:
         """Add records that fit. Raises `AssertionError` when they do not: the caller has to look at `room`."""
@@ -94,7 +95,7 @@ class Buffer:
 
     def set_open(self, is_open: bool) -> None:
         """While closed (an outage) nothing fits; opening tells whoever waits."""
-        self._closed = not is_open
+        self.limit = self.capacity if is_open else 0
         if is_open:
             self.made_room()
 
@@ -121,6 +122,14 @@ class Sink(Buffer):
     def put(self, first: int, end: int, now: float) -> None:
         self.delivered.extend((first, end, now))
         self.count += end - first
+
+    def put_all(self, ranges: list[Range], now: float) -> None:
+        """Several ranges at once."""
+        flat: list[float] = []
+        for first, end, _ in ranges:
+            flat += (first, end, now)
+            self.count += end - first
+        self.delivered.extend(flat)
 
     def put_each(self, records: Floats, times: Floats) -> None:
         """Records that came one by one."""

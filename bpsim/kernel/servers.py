@@ -58,8 +58,9 @@ class Servers:
         self.frozen = []
 
 
-class RecordServers:
-    """The same for single records, by the thousand: ends are small events in the clock's lane (a third of the cost)."""
+class LaneServers:
+    """The same for what comes by the thousand and is never cancelled: ends are small events in the clock's lane (a third of
+    the cost)."""
 
     __slots__ = ("_clock", "_frozen", "_on_end", "speed")
 

@@ -9,7 +9,7 @@ from math import nan
 
 from bpsim.kernel.buffer import Buffer, nothing
 from bpsim.kernel.clock import Clock
-from bpsim.kernel.servers import RecordServers
+from bpsim.kernel.servers import LaneServers
 
 Job = tuple[int, float, float]
 """A record, when it entered, when its service began."""
@@ -35,7 +35,7 @@ class Stage:
         self.inbox = inbox
         self.outbox = outbox
         self.count = self.idle = count
-        self.servers = RecordServers(clock, self._end)
+        self.servers = LaneServers(clock, self._end)
         self.blocked: deque[tuple[int, float, float, float]] = deque()
         self.on_empty: Callable[[], None] = nothing
         self._work = work
@@ -48,18 +48,19 @@ class Stage:
         inbox = self.inbox
         if not (self.idle and inbox.held):
             return
-        now = self.clock._now
+        now, work, begin = self.clock._now, self._work, self.servers.begin
         while self.idle and inbox.held:
             record, entered = inbox.take_one()
             self.idle -= 1
-            self.servers.begin(now, self._work(record), (record, entered, now))
-        inbox.made_room()
+            begin(now, work(record), (record, entered, now))
+        if inbox.wanted:
+            inbox.made_room()
 
     def _end(self, job: Job) -> None:
         record, entered, started = job
         now = self.clock._now
         outbox = self.outbox
-        if self.blocked or outbox.room <= 0:
+        if self.blocked or outbox.held >= outbox.limit:
             self.blocked.append((record, entered, started, now))
             outbox.wanted = True
             return

@@ -45,9 +45,9 @@ class Front:
         """Run every event due before SimPy's next."""
         clock, client, api = self.clock, self.client, self.api
         orbit, ongoing, small = client.orbit, api.servers.ongoing, clock.small
-        outcome, accept, complete, sign, plain = client.outcome, api.accept, api.complete, client.sign, client.plain
-        sent, timeout = client.sent, client.timeout
-        arrival, due, events = self._next_arrival, self._due, 0
+        outcome, accept, complete, plain = client.outcome, api.accept, api.complete, client.plain
+        requests, numbers, sent, timeout = client.request, client.number, client.sent, client.timeout
+        arrival, due, eager, events = self._next_arrival, self._due, client.eager, 0
         while True:
             source, time = ARRIVAL, arrival
             if orbit and orbit[0][0] < time:
@@ -64,34 +64,51 @@ class Front:
             events += 1
             if source == SERVED:
                 complete(heappop(ongoing)[1], time)
-            elif source == TIMEOUT:
-                oldest = self._oldest
-                if outcome[oldest] == PENDING:
-                    client.expire(oldest, time)
+                continue
+            if source == SMALL:
+                _, _, action, job = heappop(small)
+                action(job)
+                continue
+            if source == TIMEOUT:
+                expired = oldest = self._oldest
+                again = outcome[expired] == PENDING
+                if again and numbers[expired] >= eager:
+                    client.expire(expired, time)
+                    again = False
                 oldest += 1  # `_next_due` without its call, one for every timeout
                 count = client.count
                 while oldest < count and outcome[oldest] != PENDING:
                     oldest += 1
                 self._oldest = oldest
                 due = self._due = sent[oldest] + timeout if oldest < count else inf
-            elif source == SMALL:
-                _, _, action, job = heappop(small)
-                action(job)
+                if not again:
+                    continue
+                if due <= time or arrival <= time or (orbit and orbit[0][0] <= time):  # others come before its retry
+                    client.expire(expired, time)
+                    continue
+                client.note_timeout(expired, time)  # and the retry without a way through the orbit: a twentieth of an overload
+                request, number = requests[expired], numbers[expired] + 1
+            elif source == ARRIVAL:
+                request, number = self.arrived, 0
+                self.arrived = request + 1
+                arrival = self._next_arrival = next(self._times)
             else:
-                if source == ARRIVAL:
-                    request, number = self.arrived, 0
-                    self.arrived = request + 1
-                    arrival = self._next_arrival = next(self._times)
-                else:
-                    _, request, number = heappop(orbit)
-                    if request == NEW_REQUEST:
-                        request = client.new_request(time)
-                if plain:
-                    accept(sign(time, request, number), time)
-                else:
-                    client.send(time, request, number)
-                if due == inf:
-                    due = self._due = self._next_due()
+                _, request, number = heappop(orbit)
+                if request == NEW_REQUEST:
+                    request = client.new_request(time)
+            if plain:  # `Client.sign` without its call, one for every attempt
+                attempt = client.count
+                if attempt == len(outcome):
+                    client.grow()
+                client.count = attempt + 1
+                requests.append(request)
+                numbers.append(number)
+                sent.append(time)
+                accept(attempt, time)
+            else:
+                client.send(time, request, number)
+            if due == inf:
+                due = self._due = self._next_due()
         self.events += events
 
     @property

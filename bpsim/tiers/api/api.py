@@ -71,6 +71,9 @@ class Api:
         self._accepting = True
         self._open = True
         """Whether the process accepts connections, and runs."""
+        self._wary: bool
+        """Whether anything may stop an attempt before the workers and the queue."""
+        self._mortal = spec.heap is not None
         self._read(spec)
         self._demand = AttemptDraws(streams, "api.service", spec.service.sample)
         self._demand.layers[0].upto(len(client.arrivals))
@@ -82,6 +85,7 @@ class Api:
         self._join_client(spec)
         self.producing = self._join_producer(spec, producer_spec) if producer_spec is not None else None
         self._hand_over = self.producing.produce if self.producing is not None else self._finish
+        self._wary = self._late or self._guarded
 
     def _read(self, spec: ApiSpec) -> None:
         self._workers = spec.at_once
@@ -114,11 +118,7 @@ class Api:
 
     def accept(self, attempt: int, now: float) -> None:
         """An attempt arrives: to a worker, to the queue, or away."""
-        if self._late and self.client.sent[attempt] != now:
-            self.admitted[attempt] = now
-        if not self._open:
-            self._stay_out(attempt, now)
-        elif self._guarded and self._sent_away(attempt, now):
+        if self._wary and self._stopped(attempt, now):
             pass
         elif self.busy < self._workers:
             self.client.work[attempt] = INSIDE
@@ -129,8 +129,17 @@ class Api:
             self.queue.append(attempt)
         else:
             self._find_no_room(attempt, now)
-        if self.life.heap is not None:
+        if self._mortal:
             self.life.check_memory(now)
+
+    def _stopped(self, attempt: int, now: float) -> bool:
+        """Whether `attempt` does not get as far as the workers and the queue."""
+        if self._late and self.client.sent[attempt] != now:
+            self.admitted[attempt] = now
+        if not self._open:
+            self._stay_out(attempt, now)
+            return True
+        return self._guarded and self._sent_away(attempt, now)
 
     def _stay_out(self, attempt: int, now: float) -> None:
         """Nobody accepts connections; or the kernel does, for a process that stands still."""
@@ -317,6 +326,7 @@ class Api:
         if speed != self.servers.speed:
             self.servers.set_speed(now, speed)
         self._open = self._accepting and speed > 0 and (self.producing is None or self.producing.running)
+        self._wary = self._late or self._guarded or not self._open
         while self.backlog and self._open:
             self._come_in_late(self.backlog.popleft(), now)
 

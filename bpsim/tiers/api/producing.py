@@ -34,6 +34,7 @@ class Producing:
         weigh: Callable[[float], None] | None,
     ) -> None:
         self.producer = producer
+        self._offer = producer.offer
         self._finish = finish
         self._give_up = give_up
         self._weigh = weigh
@@ -50,7 +51,7 @@ class Producing:
 
     def produce(self, attempt: int, now: float) -> None:
         """The handler of `attempt` calls the producer."""
-        if self.producer.offer(attempt, now):
+        if self._offer(attempt, now):
             self._then(attempt, now)
         elif self._fails_fast:
             self._give_up(attempt, now, REJECTED)

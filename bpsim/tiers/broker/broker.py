@@ -9,7 +9,7 @@ from math import nan
 
 from bpsim.faults import Conditions
 from bpsim.kernel.clock import Clock
-from bpsim.kernel.servers import TimedServers
+from bpsim.kernel.servers import LaneServers, TimedServers
 from bpsim.streams import Draws, Streams, to_grid
 from bpsim.tiers.batch import Batch, Request
 from bpsim.tiers.broker.link import Link
@@ -49,6 +49,9 @@ class Broker:
         self._holds = spec.overflow == "hold_producer"
         self._rejects = spec.overflow == "reject_publish"
         self._limited = spec.quota is not None or spec.disk is not None
+        self._strict = self._holds or self._rejects or spec.replicas > 1 or spec.disk is not None
+        self._takes_all = not self._strict
+        """Whether nothing can keep a request from being appended."""
         self._links = [Link(spec.quota) for _ in range(spec.brokers)]
         self._held: deque[Request] = deque()
         self._on_the_way = 0
@@ -60,7 +63,7 @@ class Broker:
         self._queues: list[deque[Append]] = [deque() for _ in range(spec.partitions)]
         self._began = [0.0] * spec.partitions
         self._appending = TimedServers(clock, self._appended)
-        self._acking = TimedServers(clock, self._acked)
+        self._acking = LaneServers(clock, self._acked)
         self._latency = Draws(streams.rng("broker.ack"), spec.ack_latency.sample)
         self._requests = 0
         self._row = row
@@ -93,7 +96,10 @@ class Broker:
             if link.queue[0].broker in self._away or link.muted_until > self.clock._now:
                 return
             request = link.busy = link.queue.popleft()
-            self._admit(request)
+            if self._takes_all:
+                self._begin(request)
+            else:
+                self._admit(request)
 
     def _admit(self, request: Request) -> None:
         followers = self._replication
@@ -178,16 +184,14 @@ class Broker:
     def _keep(self, request: Request) -> None:
         now = self.clock._now
         for batch in request.batches:
-            self._on_the_way -= batch.end - batch.first
-            self._store(batch, now)
-
-    def _store(self, batch: Batch, now: float) -> None:
-        if batch.appended and self._dedups:
-            return
-        if batch.appended:
-            self.appended_again.append((batch.first, batch.end))
-        batch.appended = True
-        self.log.append(batch.partition, batch.first, batch.end, now)
+            first, end = batch.first, batch.end
+            self._on_the_way -= end - first
+            if batch.appended:
+                if self._dedups:
+                    continue
+                self.appended_again.append((first, end))
+            batch.appended = True
+            self.log.append(batch.partition, first, end, now)
 
     def _respond(self, request: Request, error: str | None) -> None:
         """The answer goes on its way, and the connection is free for the next request, now or after a pause."""
@@ -216,7 +220,7 @@ class Broker:
         del self._inside[request]
         for batch in request.batches:
             batch.copies -= 1
-            if not batch.stored:
+            if not (batch.appended or batch.copies):
                 self.vanished(batch)
 
     def _look_at_the_disk(self, broker: int) -> None:
@@ -250,6 +254,7 @@ class Broker:
         self._acking.set_speed(self.clock.now, now.speed if now.reachable else 0.0)
         self._accepting = now.accepting and now.reachable and now.speed > 0
         self._writable = now.writable
+        self._takes_all = now.writable and not self._strict
         if self._replication is not None:
             self._replication.set_slow(now.slow_followers, now.copying if now.speed > 0 else 0.0)
         self._away = now.away

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from functools import partial
 from heapq import heappush
+from itertools import takewhile
 from math import inf, nan
 from typing import Any
 
@@ -51,7 +52,6 @@ class Client:
         self.work = bytearray()
         self.count = 0
         """Attempts made."""
-        self._add_request, self._add_number, self._add_sent = self.request.append, self.number.append, self.sent.append
         self.born = array("d")
         """When each request of a closed user was meant to be sent."""
         self.arrivals: Floats = np.zeros(0)
@@ -89,20 +89,26 @@ class Client:
         self._pauses: dict[int, float] | None = {} if policy.remembers else None
         fixed = not policy.jittered and not policy.remembers
         self._waits = [to_grid(policy.wait(n, 0.0, 0.0)) for n in range(min(self._most - 1, TABULATED))] if fixed else []
-        self._quick = self.restraint is None and self.deadline == inf and not policy.honour_retry_after
+        quick = self.restraint is None and self.deadline == inf and not policy.honour_retry_after
+        self._quick = len(self._waits) if quick else 0
+        """Attempts whose failure leads to a retry after a pause that depends on nothing else."""
+        at_once = self.plain and TIMED_OUT in self._retries_on
+        self.eager = len(list(takewhile(lambda wait: wait == 0, self._waits[: self._quick]))) if at_once else 0
+        """Attempts whose timeout leads to another one in the same instant."""
 
     def sign(self, now: float, request: int, number: int) -> int:
         """Enter a new attempt into the columns; returns its row."""
         attempt = self.count
         if attempt == len(self.outcome):
-            self._grow()
+            self.grow()
         self.count = attempt + 1
-        self._add_request(request)
-        self._add_number(number)
-        self._add_sent(now)
+        self.request.append(request)
+        self.number.append(number)
+        self.sent.append(now)
         return attempt
 
-    def _grow(self) -> None:
+    def grow(self) -> None:
+        """Make room for a block of attempts."""
         for times in self.columns:
             times.frombytes(NANS)
         self.outcome.extend(bytes(BLOCK))
@@ -155,12 +161,18 @@ class Client:
             self.send(self.clock._now, request, self.number[attempt] + 1)
 
     def expire(self, attempt: int, now: float) -> None:
-        """The client stops waiting. Work inside goes on, unless the server wants to know; who was outside leaves."""
+        """The client stops waiting, and tries again or gives up."""
+        self.note_timeout(attempt, now)
+        self.fail(attempt, now, TIMED_OUT)
+
+    def note_timeout(self, attempt: int, now: float) -> None:
+        """Work inside goes on, unless the server wants to know; who was outside leaves."""
         if self.work[attempt] == OUTSIDE:
             self.work[attempt] = LEFT
         if self.hangs_up:
             self.link.hang_up(attempt, now)
-        self.fail(attempt, now, TIMED_OUT)
+        self.outcome[attempt] = TIMED_OUT
+        self.ended[attempt] = now
 
     def reply(self, attempt: int, now: float) -> None:
         """The server's answer; too late, it finds nobody, but the work was done."""
@@ -195,7 +207,7 @@ class Client:
         self.outcome[attempt] = outcome
         self.ended[attempt] = now
         number, request = self.number[attempt], self.request[attempt]
-        if self._quick and number < len(self._waits):  # the rest without what cannot matter here: a tenth of a run's time
+        if number < self._quick:  # the rest without what cannot matter here: a tenth of a run's time
             if outcome in self._retries_on:
                 heappush(self.orbit, (now + self._waits[number], request, number + 1))
                 return

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from bpsim.kernel.buffer import Buffer, Range
 from bpsim.kernel.clock import Alarm, Clock
-from bpsim.kernel.servers import TimedServers
+from bpsim.kernel.servers import LaneServers, TimedServers
 from bpsim.kernel.stage import Stage
 from bpsim.streams import Draws, to_grid
 from bpsim.tiers.broker.store import Store
@@ -70,7 +70,7 @@ class Member:
         self._outbox = outbox
         self._latency = latency
         self._limits = limits
-        self._fetching = TimedServers(clock, self._fetched)
+        self._fetching: LaneServers | TimedServers = LaneServers(clock, self._fetched)
         self._waits = limits.may_wait
         self._sent_at = 0.0
         self._wait = Alarm(clock, self.poll)
@@ -143,7 +143,8 @@ class Member:
         while count > 0 and turns > 0:
             turns -= 1
             ranges = self._read_one(next(iter(self.unread)), count)
-            count -= sum(end - first for first, end, _ in ranges)
+            for first, end, _ in ranges:
+                count -= end - first
             found += ranges
         return found
 
@@ -174,7 +175,7 @@ class Member:
             for first, end, _ in ranges:
                 self._loop.inbox.put(first, end, polled_at)
             return
-        self._hand.extend((first, end, polled_at, polled_at, now) for first, end, _ in ranges)
+        self._hand.extend([(first, end, polled_at, polled_at, now) for first, end, _ in ranges])
         self._hand_on()
 
     def resume(self) -> None:

@@ -8,6 +8,7 @@ from math import nan
 from typing import Any
 
 from bpsim.kernel.buffer import Range
+from bpsim.kernel.servers import TimedServers
 from bpsim.tiers.consumer.member import Member
 
 Answer = tuple[int, float, list[tuple[int, Range]]]
@@ -21,6 +22,7 @@ class PrefetchingMember(Member):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
+        self._fetching = TimedServers(self._clock, self._fetched)
         self._java = self._spec.client == "java"
         self._buffers: dict[int, deque[Range]] = {}
         self._buffered: dict[int, int] = {}

@@ -133,7 +133,10 @@ class Producer:
         due = now + self._linger if len(queue) == 1 else max(connection.ready_at(queue), now)
         if due < connection.due:
             connection.due = due
-            self._send_on(connection)
+            if now < due >= connection.down_until and len(connection.in_flight) < self._at_once:
+                connection.linger.set(due)  # all that `_send_on` would do, for most batches
+            else:
+                self._send_on(connection)
         self._watch_time(now)
 
     def _watch_time(self, now: float) -> None:
@@ -170,7 +173,10 @@ class Producer:
             batches = connection.drain(now, pressed)
             if batches:
                 self._hand_over(connection, batches, now)
-            connection.look_again(pressed)
+            if connection.queues:
+                connection.look_again(pressed)
+            else:
+                connection.due = inf
             if not batches and connection.due <= now:
                 return
         if connection.queues and not self._java:

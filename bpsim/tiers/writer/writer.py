@@ -114,10 +114,12 @@ class Writer:
         return self._luck[insert.number] < self._spec.touches_hot_row(insert.rows)
 
     def _committed(self, insert: Insert) -> None:
-        now = self.clock._now
+        now, since = self.clock._now, insert.since
+        rows: list[float] = []
         for first, end, entered in insert.ranges:
-            self._row((first, end - first, entered, insert.since, now, now))
-            self.done.put(first, end, now)
+            rows += (first, end - first, entered, since, now, now)
+        self._row(rows)
+        self.done.put_all(insert.ranges, now)
         self._spare += 1
         self._give_back_connection()
         self.insert()
