@@ -134,6 +134,7 @@ class Simulation:
         layers = AttemptDraws(self.streams, name, law.sample).layers
 
         def demand(record: int) -> float:
+            assert self.producer is not None
             attempt = self.producer.attempt[record]
             client = self.client
             request = client.request[attempt]

@@ -197,7 +197,8 @@ def test_after_any_fault_everything_is_back_where_it_was(fault: dict[str, Any], 
     state = {
         "workers": api.busy, "inside": len(inside(api)), "outside": len(outside(api)), "rejections": len(api.away.waiting),
         "memory": held_bytes(api), "producer": producer.held, "flights": len(producer._flying()),
-        "waiting": len(producer._waiting()), "memory taken": producer._pool._taken, "requests": len(broker._inside),
+        "waiting": len(producer.accumulator.waiting()), "memory taken": producer.accumulator._pool._taken,
+        "requests": len(broker._inside),
         "log": broker.log.held, "on the way": len(broker.on_the_way()), "job": job.held, "buffers": flink.inbox.held,
         "blocked": len(flink.blocked), "rows": writer.inbox.held, "hedges": len(simulation.client._siblings),
     }  # fmt: skip

@@ -14,10 +14,12 @@ from math import inf
 from typing import Any
 
 from bpsim.kernel.clock import Clock
+from bpsim.result import Outcome, Work
 from bpsim.tiers.api import Api
 from bpsim.tiers.client import BLOCK, NEW_REQUEST, PENDING, Client
 
 ARRIVAL, RETRY, TIMEOUT, SERVED, SMALL = range(5)
+TIMED_OUT, OUTSIDE, LEFT = int(Outcome.TIMED_OUT), int(Work.OUTSIDE), int(Work.LEFT)
 
 
 class Front:
@@ -46,7 +48,7 @@ class Front:
         clock, client, api = self.clock, self.client, self.api
         orbit, ongoing, small = client.orbit, api.servers.ongoing, clock.small
         outcome, accept, complete, plain = client.outcome, api.accept, api.complete, client.plain
-        requests, numbers, sent, timeout = client.request, client.number, client.sent, client.timeout
+        requests, numbers, sent = client.request, client.number, client.sent
         arrival, due, eager, events = self._next_arrival, self._due, client.eager, 0
         while True:
             source, time = ARRIVAL, arrival
@@ -70,24 +72,12 @@ class Front:
                 action(job)
                 continue
             if source == TIMEOUT:
-                expired = oldest = self._oldest
-                again = outcome[expired] == PENDING
-                if again and numbers[expired] >= eager:
-                    client.expire(expired, time)
-                    again = False
-                oldest += 1  # `_next_due` without its call, one for every timeout
-                count = client.count
-                while oldest < count and outcome[oldest] != PENDING:
-                    oldest += 1
-                self._oldest = oldest
-                due = self._due = sent[oldest] + timeout if oldest < count else inf
-                if not again:
+                expired = self._oldest
+                number = self._time_out(expired, time, eager)
+                due = self._due
+                if not number:
                     continue
-                if due <= time or arrival <= time or (orbit and orbit[0][0] <= time):  # others come before its retry
-                    client.expire(expired, time)
-                    continue
-                client.note_timeout(expired, time)  # and the retry without a way through the orbit: a twentieth of an overload
-                request, number = requests[expired], numbers[expired] + 1
+                request = requests[expired]
             elif source == ARRIVAL:
                 request, number = self.arrived, 0
                 self.arrived = request + 1
@@ -110,6 +100,29 @@ class Front:
             if due == inf:
                 due = self._due = self._next_due()
         self.events += events
+
+    def _time_out(self, attempt: int, time: float, eager: int) -> int:
+        """The time of `attempt`, the oldest, is over. Returns the number of its retry, if it is one of the first `eager` and
+        nothing else is to happen before that; 0: there is nothing more to do now."""
+        client = self.client
+        outcome = client.outcome
+        if outcome[attempt] != PENDING:
+            self._due = self._next_due()
+            return 0
+        number = client.number[attempt]
+        if number < eager:
+            outcome[attempt] = TIMED_OUT
+            due = self._due = self._next_due()
+            orbit = client.orbit
+            if due > time < self._next_arrival and not (orbit and orbit[0][0] <= time):
+                # what `Client.expire` does, without the orbit: a tenth of an overload
+                if client.work[attempt] == OUTSIDE:
+                    client.work[attempt] = LEFT
+                client.ended[attempt] = time
+                return number + 1
+        client.expire(attempt, time)
+        self._due = self._next_due()
+        return 0
 
     @property
     def idle(self) -> bool:

@@ -46,8 +46,8 @@ class Producing:
         elif spec.reply == "on_flush":
             self.acks = Flush(clock, producer, self._flushed)
         self._then = finish if self.acks is None and weigh is None else self._produced  # a call less for every record
-        producer.blocked = self.blocked.waiting
-        producer.flushing = self.acks.waiting if isinstance(self.acks, Flush) else ()
+        producer.accumulator.blocked = self.blocked.waiting
+        producer.accumulator.flushing = self.acks.waiting if isinstance(self.acks, Flush) else ()
 
     def produce(self, attempt: int, now: float) -> None:
         """The handler of `attempt` calls the producer."""

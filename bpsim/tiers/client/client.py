@@ -92,9 +92,12 @@ class Client:
         quick = self.restraint is None and self.deadline == inf and not policy.honour_retry_after
         self._quick = len(self._waits) if quick else 0
         """Attempts whose failure leads to a retry after a pause that depends on nothing else."""
-        at_once = self.plain and TIMED_OUT in self._retries_on
-        self.eager = len(list(takewhile(lambda wait: wait == 0, self._waits[: self._quick]))) if at_once else 0
-        """Attempts whose timeout leads to another one in the same instant."""
+        self._immediate = len(list(takewhile(lambda wait: wait == 0, self._waits[: self._quick])))
+
+    @property
+    def eager(self) -> int:
+        """Attempts whose timeout leads to another one in the same instant and to nothing else."""
+        return self._immediate if self.plain and not self.hangs_up and TIMED_OUT in self._retries_on else 0
 
     def sign(self, now: float, request: int, number: int) -> int:
         """Enter a new attempt into the columns; returns its row."""
@@ -161,18 +164,12 @@ class Client:
             self.send(self.clock._now, request, self.number[attempt] + 1)
 
     def expire(self, attempt: int, now: float) -> None:
-        """The client stops waiting, and tries again or gives up."""
-        self.note_timeout(attempt, now)
-        self.fail(attempt, now, TIMED_OUT)
-
-    def note_timeout(self, attempt: int, now: float) -> None:
-        """Work inside goes on, unless the server wants to know; who was outside leaves."""
+        """The client stops waiting. Work inside goes on, unless the server wants to know; who was outside leaves."""
         if self.work[attempt] == OUTSIDE:
             self.work[attempt] = LEFT
         if self.hangs_up:
             self.link.hang_up(attempt, now)
-        self.outcome[attempt] = TIMED_OUT
-        self.ended[attempt] = now
+        self.fail(attempt, now, TIMED_OUT)
 
     def reply(self, attempt: int, now: float) -> None:
         """The server's answer; too late, it finds nobody, but the work was done."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from math import ceil, inf
 
 from bpsim.kernel.buffer import nothing
@@ -12,9 +12,9 @@ from bpsim.result import Column, Fate
 from bpsim.streams import Draws, Streams, to_grid
 from bpsim.tiers.batch import Batch, Request
 from bpsim.tiers.broker import Broker
+from bpsim.tiers.producer.accumulator import Accumulator
 from bpsim.tiers.producer.connection import Connection
 from bpsim.tiers.producer.ends import Ends
-from bpsim.tiers.producer.partitioner import Keyed, Sticky, by_key
 from bpsim.tiers.producer.pool import pool_of
 from bpsim.tiers.producer.spec import ProducerSpec
 
@@ -40,33 +40,22 @@ class Producer:
         self.clock = clock
         self.spec = spec
         self.broker = broker
-        self._pool = pool_of(spec, size)
-        self.ends = Ends(self._pool, row)
+        pool, full, partitions = pool_of(spec, size), spec.batch_records(size), broker.spec.partitions
+        self.ends = Ends(pool, row)
         self.attempt = self.ends.attempt
         """The attempt behind each numbered record."""
-        self.blocked: Collection[object] = ()
-        """Who waits for memory: while anybody does, java's batches do not linger."""
-        self.flushing: Collection[object] = ()
-        """Who waits for everything to be sent."""
         self.on_room: Callable[[], None] = nothing
-        self._full = spec.batch_records(size)
-        self._linger = to_grid(spec.linger)
         self._timeout = inf if spec.delivery_timeout is None else to_grid(spec.delivery_timeout)
         self._request_timeout = to_grid(spec.request_timeout)
         self._at_once, self._deaf = spec.max_in_flight, spec.acks == "0"
         self._java = spec.client == "java"
-        partitions = broker.spec.partitions
-        self._open: list[Batch | None] = [None] * partitions
-        self._queued = [0] * partitions
-        self._connections = [Connection(clock, spec, b, self._full, size) for b in range(broker.spec.brokers)]
+        self._connections = [Connection(clock, spec, b, full, size) for b in range(broker.spec.brokers)]
         for connection in self._connections:
             connection.linger = Alarm(clock, self._sender(connection))
             connection.patience = Alarm(clock, self._watcher(connection))
-        hashed = by_key(spec, keys)
-        self._keyed = Keyed(keys, hashed, partitions, streams) if keys is not None and hashed is not None else None
-        self._sticky = Sticky(spec, partitions, streams, self._queued)
-        self._request_of = request_of
-        self._stuck, self._stuck_since, self._sticky_linger = 0, 0.0, to_grid(spec.sticky_linger)
+        rest = (self._connections, self.ends, pool, streams, keys, request_of, partitions, self)
+        self.accumulator = Accumulator(spec, full, *rest)
+        self.offer = self.accumulator.offer
         self._jitter = Draws(streams.rng("producer.backoff"), lambda rng, n: 0.8 + 0.4 * rng.random(n))
         self._pauses = 0
         self._requests = 0
@@ -74,96 +63,27 @@ class Producer:
         broker.answer = self._answered
         broker.vanished = lambda batch: self.ends.vanished(batch, clock._now)
 
-    def offer(self, attempt: int, now: float, waited: bool = False) -> bool:
-        """Take the record of `attempt` if it fits; False is `BufferError` / the moment to block. One that joins an open batch
-        needs no memory (java), so it passes those who wait for some; one that has `waited` got it in turn."""
-        partition = self._sticky.partition if self._keyed is None else self._keyed.partition(self._request_of(attempt))
-        batch = self._open[partition]
-        opens = batch is None
-        if (opens or waited or not self._java) and not self._finds_room(opens, waited):
-            return False
-        if batch is None:
-            batch = self._open_batch(partition)
-        self.ends.held += 1
-        attempts = batch.attempt
-        attempts.append(attempt)
-        batch.produced.append(now)
-        if len(attempts) >= self._full:
-            self._fill(batch, now)
-        elif opens:
-            self._begin(batch, now)
-        return True
-
-    def _finds_room(self, opens: bool, waited: bool) -> bool:
-        if opens and not waited and self.blocked:
-            return False
-        if not self._pool.room(opens or waited):
-            return False
-        self._pool.take(opens)
-        return True
-
-    def _open_batch(self, partition: int) -> Batch:
-        batch = self._open[partition] = Batch(partition)
-        self._queued[partition] += 1
-        self._connection(partition).put(batch)
-        return batch
-
-    def _close(self, batch: Batch, full: bool, now: float) -> None:
-        """Nothing more goes into it. Records without a key go to another partition once this one has got a full batch, or
-        twice as much in several (java), or has been theirs for long enough (librdkafka)."""
-        self._open[batch.partition] = None
-        if self._keyed is None and batch.partition == self._sticky.partition:
-            self._stuck += len(batch)
-            if full or self._stuck >= 2 * self._full if self._java else now - self._stuck_since >= self._sticky_linger:
-                self._stuck, self._stuck_since = 0, now
-                self._sticky.switch()
-
-    def _fill(self, batch: Batch, now: float) -> None:
-        """It is full, so it may leave."""
-        self._close(batch, True, now)
-        connection = self._connection(batch.partition)
-        connection.due = min(connection.due, max(connection.ready_at(connection.queues[batch.partition]), now))
-        self._send_on(connection)
-        self._watch_time(now)
-
-    def _begin(self, batch: Batch, now: float) -> None:
-        """It will be due when it has lingered; if another one waits before it, that one is."""
-        connection = self._connection(batch.partition)
-        queue = connection.queues[batch.partition]
-        due = now + self._linger if len(queue) == 1 else max(connection.ready_at(queue), now)
-        if due < connection.due:
-            connection.due = due
-            if now < due >= connection.down_until and len(connection.in_flight) < self._at_once:
-                connection.linger.set(due)  # all that `_send_on` would do, for most batches
-            else:
-                self._send_on(connection)
-        self._watch_time(now)
-
-    def _watch_time(self, now: float) -> None:
+    def watch_time(self, now: float) -> None:
+        """A batch has come whose time may run out."""
         if self._expiry.at is None and self._timeout < inf:
             self._expiry.set(self._end_of_time(now))
 
-    def _connection(self, partition: int) -> Connection:
-        return self._connections[partition % len(self._connections)]
-
     def _sender(self, connection: Connection) -> Callable[[], None]:
         def send() -> None:
-            connection.look_again(self._pressed())
-            self._send_on(connection)
+            connection.look_again(self.accumulator.pressed)
+            self.send_on(connection)
 
         return send
-
-    def _pressed(self) -> bool:
-        return bool(self.flushing or (self._java and self.blocked))
 
     def send(self) -> None:
         """Hand over every batch that is due: full, lingered for long enough, or wanted because somebody is blocked."""
         for connection in self._connections:
             self._sender(connection)()
 
-    def _send_on(self, connection: Connection) -> None:
+    def send_on(self, connection: Connection) -> None:
+        """Make requests of what is due, as long as they may be in flight."""
         now = self.clock._now
-        pressed = self._pressed()
+        pressed = self.accumulator.pressed
         while connection.queues and len(connection.in_flight) < self._at_once:
             due = connection.due if connection.due > connection.down_until else connection.down_until
             if due > now:
@@ -188,14 +108,12 @@ class Producer:
             connection.linger.set(connection.due)
             return
         batch = connection.make_ahead(now, pressed)
-        if batch is not None and batch is self._open[batch.partition]:
-            self._open[batch.partition] = None
+        if batch is not None:
+            self.accumulator.seal(batch)
 
     def _hand_over(self, connection: Connection, batches: list[Batch], now: float) -> None:
         for batch in batches:
-            self._queued[batch.partition] -= 1
-            if batch is self._open[batch.partition]:
-                self._close(batch, False, now)
+            self.accumulator.leaves(batch, now)
             self.ends.number(batch)
             batch.copies += 1
         deadline = now + self._request_timeout
@@ -244,8 +162,8 @@ class Producer:
     def _went_on(self, connection: Connection) -> None:
         self.on_room()
         if connection.queues:
-            connection.look_again(self._pressed())
-            self._send_on(connection)
+            connection.look_again(self.accumulator.pressed)
+            self.send_on(connection)
 
     def _try_again(self, batches: list[Batch], now: float) -> None:
         """Back into the queues, in their old order, after a pause."""
@@ -256,8 +174,7 @@ class Producer:
                 continue
             pause = min(self.spec.retry_backoff * 2 ** min(batch.retries - 1, 30), self.spec.retry_backoff_max)
             batch.ready = now + to_grid(pause * self._luck())
-            self._queued[batch.partition] += 1
-            self._connection(batch.partition).put_back(batch)
+            self.accumulator.comes_back(batch)
 
     def _luck(self) -> float:
         self._pauses += 1
@@ -309,24 +226,17 @@ class Producer:
         if batch in connection.queues.get(batch.partition, ()):
             late = sum(time + self._timeout <= now for time in batch.produced)
             if self._java or batch.stored or late == len(batch):
-                self._remove(connection, batch)
+                self.accumulator.remove(connection, batch)
             else:
                 batch = batch.split(late)
         self.ends.fail(batch, Fate.EXPIRED, now)
 
-    def _remove(self, connection: Connection, batch: Batch) -> None:
-        connection.remove(batch)
-        self._queued[batch.partition] -= 1
-        if batch is self._open[batch.partition]:
-            self._open[batch.partition] = None
-
     def die(self, now: float) -> None:
         """The process is gone and with it every record not yet handed over; what the broker has, it keeps."""
-        self.ends.die(self._waiting(), self._flying(), now)
+        self.ends.die(self.accumulator.waiting(), self._flying(), now)
         for connection in self._connections:
             connection.clear()
-        self._open[:] = [None] * len(self._open)
-        self._queued[:] = [0] * len(self._queued)
+        self.accumulator.clear()
         self._expiry.cancel()
 
     def rest(self) -> None:
@@ -341,9 +251,6 @@ class Producer:
         """Records in the buffer, in flight included."""
         return self.ends.held
 
-    def _waiting(self) -> list[Batch]:
-        return [batch for connection in self._connections for batch in connection.waiting()]
-
     def _flying(self) -> list[tuple[Batch, float]]:
         return [(b, r.sent_at) for connection in self._connections for r in connection.in_flight for b in r.batches]
 
@@ -354,8 +261,8 @@ class Producer:
 
     def table(self) -> tuple[Column, Column, list[tuple[int, int]]]:
         """Attempts and times of all records, numbered or not yet, and the ranges of those that wait here."""
-        return self.ends.table(self._waiting())
+        return self.ends.table(self.accumulator.waiting())
 
     def unfinished(self) -> list[tuple[float, ...]]:
         """Rows of what is waiting or in flight."""
-        return self.ends.unfinished(self._waiting(), self._flying())
+        return self.ends.unfinished(self.accumulator.waiting(), self._flying())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from math import nan
 
@@ -26,7 +26,7 @@ class Writer:
         streams: Streams,
         record_bytes: int,
         row_time: Callable[[int], float],
-        row: Callable[[tuple[float, ...]], None],
+        row: Callable[[Iterable[float]], None],
         mark: Callable[[str, float], None],
     ) -> None:
         self.clock = clock
