@@ -105,24 +105,28 @@ class Front:
         """The time of `attempt`, the oldest, is over. Returns the number of its retry, if it is one of the first `eager` and
         nothing else is to happen before that; 0: there is nothing more to do now."""
         client = self.client
-        outcome = client.outcome
+        outcome, number = client.outcome, client.number[attempt]
+        at_once = number < eager
         if outcome[attempt] != PENDING:
-            self._due = self._next_due()
+            at_once = False
+        elif not at_once:
+            client.expire(attempt, time)
+        oldest, count = attempt + 1, client.count  # `_next_due` without its call
+        while oldest < count and outcome[oldest] != PENDING:
+            oldest += 1
+        self._oldest = oldest
+        due = self._due = client.sent[oldest] + client.timeout if oldest < count else inf
+        if not at_once:
             return 0
-        number = client.number[attempt]
-        if number < eager:
-            outcome[attempt] = TIMED_OUT
-            due = self._due = self._next_due()
-            orbit = client.orbit
-            if due > time < self._next_arrival and not (orbit and orbit[0][0] <= time):
-                # what `Client.expire` does, without the orbit: a tenth of an overload
-                if client.work[attempt] == OUTSIDE:
-                    client.work[attempt] = LEFT
-                client.ended[attempt] = time
-                return number + 1
-        client.expire(attempt, time)
-        self._due = self._next_due()
-        return 0
+        orbit = client.orbit
+        if due <= time or self._next_arrival <= time or (orbit and orbit[0][0] <= time):
+            client.expire(attempt, time)
+            return 0
+        if client.work[attempt] == OUTSIDE:  # what `expire` does, without the orbit: a tenth of an overload
+            client.work[attempt] = LEFT
+        outcome[attempt] = TIMED_OUT
+        client.ended[attempt] = time
+        return number + 1
 
     @property
     def idle(self) -> bool:
