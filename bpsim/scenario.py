@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import Field, model_validator
 
-from bpsim.admission import LagAdmission
 from bpsim.arrivals import Closed
 from bpsim.faults import Fault
 from bpsim.kernel.bound import Bound
-from bpsim.retry import Immediate
+from bpsim.policies.admission import LagAdmission
+from bpsim.policies.retry import Immediate
 from bpsim.spec import Misfits, Spec
 from bpsim.tiers.api import ApiSpec
 from bpsim.tiers.broker import BrokerSpec

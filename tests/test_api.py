@@ -9,8 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from bpsim import metrics
-from bpsim.admission import LagAdmission
 from bpsim.engine import run
+from bpsim.policies.admission import LagAdmission
 from bpsim.result import Outcome, Result, Work
 from bpsim.scenario import Scenario
 from bpsim.utilisation import predicted

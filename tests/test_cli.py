@@ -259,7 +259,7 @@ def test_list_names_every_member_of_every_union() -> None:
     from bpsim.arrivals import Arrivals
     from bpsim.distributions import Distribution
     from bpsim.faults import Fault
-    from bpsim.retry import Retry
+    from bpsim.policies.retry import Retry
 
     done = bpsim("list")
     assert done.exit_code == 0

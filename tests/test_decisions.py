@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from bpsim.arrivals import Arrivals
 from bpsim.distributions import Distribution
 from bpsim.faults import Fault, conditions, turning_points
-from bpsim.retry import Retry
+from bpsim.policies.retry import Retry
 from bpsim.scenario import Scenario
 from bpsim.units import Bytes, Seconds, format_bytes, format_rate, format_seconds, parse
 

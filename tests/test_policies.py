@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from bpsim.admission import Admission
-from bpsim.breaker import Breaker
-from bpsim.budget import RetryBudget
-from bpsim.limits import Limit
-from bpsim.rolling import Rolling
-from bpsim.shedding import Shedding
-from bpsim.throttle import Cubic, Throttle
+from bpsim.policies.admission import Admission
+from bpsim.policies.breaker import Breaker
+from bpsim.policies.budget import RetryBudget
+from bpsim.policies.limits import Limit
+from bpsim.policies.rolling import Rolling
+from bpsim.policies.shedding import Shedding
+from bpsim.policies.throttle import Cubic, Throttle
 
 
 def made(family: Any, kind: str, **options: Any) -> Any:

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from bpsim import theory
-from bpsim.budget import AwsQuota, FinagleBudget, GrpcThrottle
 from bpsim.engine import run
 from bpsim.kernel.buffer import Buffer, Sink
 from bpsim.kernel.clock import Clock, SmallLane
 from bpsim.kernel.stage import Stage
 from bpsim.metrics import summary
-from bpsim.shedding import Codel, RequestCodel
+from bpsim.policies.budget import AwsQuota, FinagleBudget, GrpcThrottle
+from bpsim.policies.shedding import Codel, RequestCodel
+from bpsim.policies.throttle import Cubic
 from bpsim.streams import on_grid
-from bpsim.throttle import Cubic
 from bpsim.tiers.flink.debloat import BufferSizeEma, Debloating
 from validation.rows import Effort, Row, exact, near, station
 

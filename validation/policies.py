@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from bpsim.metrics import summary
+from bpsim.policies.retry import Retry
 from bpsim.result import Work
-from bpsim.retry import Retry
 from validation.rows import Effort, Row, amplification, near, run, station, success_share
 
 RETRY: TypeAdapter[Any] = TypeAdapter(Retry)

@@ -56,16 +56,16 @@ def catalogue() -> dict[str, Any]:
 
 def _unions() -> tuple[Any, ...]:
     """In the order of `TITLES`."""
-    from bpsim.admission import Admission
     from bpsim.arrivals import Arrivals
-    from bpsim.breaker import Breaker
-    from bpsim.budget import RetryBudget
     from bpsim.distributions import Distribution
     from bpsim.faults import Fault
-    from bpsim.limits import Limit
-    from bpsim.retry import Retry
-    from bpsim.shedding import Shedding
-    from bpsim.throttle import Throttle
+    from bpsim.policies.admission import Admission
+    from bpsim.policies.breaker import Breaker
+    from bpsim.policies.budget import RetryBudget
+    from bpsim.policies.limits import Limit
+    from bpsim.policies.retry import Retry
+    from bpsim.policies.shedding import Shedding
+    from bpsim.policies.throttle import Throttle
 
     return Arrivals, Distribution, Retry, RetryBudget, Breaker, Throttle, Admission, Limit, Shedding, Fault
 

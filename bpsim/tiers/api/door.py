@@ -7,8 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bpsim.admission import LagAdmission
 from bpsim.kernel.clock import Clock
+from bpsim.policies.admission import LagAdmission
 from bpsim.streams import AttemptDraws, Streams, to_grid
 from bpsim.tiers.api.spec import ApiSpec
 

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from bpsim.admission import Admission
 from bpsim.distributions import Distribution
 from bpsim.kernel.bound import Bound
-from bpsim.shedding import Shedding
+from bpsim.policies.admission import Admission
+from bpsim.policies.shedding import Shedding
 from bpsim.spec import Spec
 from bpsim.units import Bytes, PositiveSeconds, Seconds
 

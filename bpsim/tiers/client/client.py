@@ -14,8 +14,8 @@ import numpy as np
 from bpsim.arrivals import Closed, Open
 from bpsim.faults import Fault
 from bpsim.kernel.clock import Clock
+from bpsim.policies.retry import outcomes
 from bpsim.result import CRITICALITIES, Column, Outcome, Table, Work
-from bpsim.retry import outcomes
 from bpsim.streams import AttemptDraws, Draws, Floats, Streams, column, to_grid
 from bpsim.tiers.client.link import Link
 from bpsim.tiers.client.restraint import Restraint

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bpsim.breaker import Breaker
+from bpsim.policies.breaker import Breaker
+from bpsim.policies.retry import Retry
+from bpsim.policies.throttle import Throttle
 from bpsim.result import Outcome
-from bpsim.retry import Retry
 from bpsim.streams import AttemptDraws, Draws, Streams, to_grid
-from bpsim.throttle import Throttle
 
 if TYPE_CHECKING:
     from bpsim.tiers.client.client import Client

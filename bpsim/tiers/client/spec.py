@@ -5,13 +5,13 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from bpsim.arrivals import Arrivals
-from bpsim.breaker import Breaker
 from bpsim.distributions import Distribution
 from bpsim.keys import Keys
+from bpsim.policies.breaker import Breaker
+from bpsim.policies.retry import NoRetry, Retry
+from bpsim.policies.throttle import Throttle
 from bpsim.result import CRITICALITIES
-from bpsim.retry import NoRetry, Retry
 from bpsim.spec import Spec
-from bpsim.throttle import Throttle
 from bpsim.units import Bytes, PositiveSeconds
 
 

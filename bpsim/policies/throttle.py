@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from bpsim.rolling import Rolling
+from bpsim.policies.rolling import Rolling
 from bpsim.spec import Spec
 from bpsim.units import PositiveSeconds
 

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from bpsim.budget import AwsQuota, EnvoyBudget, FinagleBudget, GrpcThrottle, RetryBudget
+from bpsim.policies.budget import AwsQuota, EnvoyBudget, FinagleBudget, GrpcThrottle, RetryBudget
 from bpsim.result import Outcome
 from bpsim.spec import Spec
 from bpsim.units import PositiveSeconds

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from bpsim.limits import Limit, Limiter
-from bpsim.rolling import Rolling
+from bpsim.policies.limits import Limit, Limiter
+from bpsim.policies.rolling import Rolling
 from bpsim.spec import Spec
 from bpsim.units import PerSecond, PositiveSeconds
 
