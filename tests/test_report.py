@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 import sys
@@ -10,13 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from bpsim.cli.app import app
 from bpsim.experiment import Experiment, run_variants
 from bpsim.metrics.journeys import Journeys
 from bpsim.output import summary_document, write
-from bpsim.plots import FIGURES
+from bpsim.plots import FIGURES, alt_text
+from bpsim.plots.reading import read
 from bpsim.plots.style import BLUE, GREY, ORANGE, PURPLE, RED, VIOLET, contrasting
 from bpsim.plots.twins import twin
 from bpsim.report import page
@@ -101,6 +105,18 @@ def test_a_saved_run_makes_the_same_page(experiment: Experiment, tmp_path: Path)
 
 def test_the_page_is_small_enough_to_be_sent(text: str) -> None:
     assert len(text.encode()) < 1_000_000
+
+
+def test_pictures_lose_their_rare_colours_at_most_and_are_smaller_than_as_png(text: str, experiment: Experiment) -> None:
+    drawn, png = io.BytesIO(), io.BytesIO()
+    FIGURES["losses"](read(experiment.results)).savefig(drawn, format="png", dpi=100)
+    plain = Image.open(drawn).convert("RGB")
+    uri = next(image["src"] or "" for image in Reader(text).images if image["alt"] == alt_text("losses", experiment.results))
+    packed = base64.b64decode(uri.removeprefix("data:image/webp;base64,"))
+    far = np.abs(np.asarray(Image.open(io.BytesIO(packed)).convert("RGB"), float) - np.asarray(plain, float)).max(axis=2)
+    assert far.max() < 64 and (far > 16).mean() < 0.001
+    plain.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(png, "png", optimize=True)
+    assert len(packed) < 0.95 * len(png.getvalue())
 
 
 def test_every_figure_says_the_same_in_words_and_in_a_table(text: str, experiment: Experiment) -> None:
