@@ -49,6 +49,11 @@ class Judged:
     note: str = ""
     """Which values are NaN, where that is why the claim fails."""
 
+    @property
+    def numbers(self) -> str:
+        """The values, in words."""
+        return ", ".join(f"{name} = {value:.4g}" for name, value in self.values.items())
+
 
 @dataclass(frozen=True)
 class Claim:

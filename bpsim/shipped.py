@@ -14,6 +14,12 @@ SMALLER: dict[str, tuple[str, ...]] = {
         "variants.fail_fast.producer.buffer.records=120", "variants.block.producer.buffer.bytes=800 kB",
         "variants.fail_fast_too_deep.producer.buffer.bytes=800 kB",
     ),
+    "slow_database": (
+        "client.arrivals.rate=100/s", "api.workers=13", "producer.buffer.bytes=100 kB", "producer.batch.bytes=3.2 kB",
+        "producer.linger=25 ms", "variants.hold.broker.retention.bytes=400 kB", "consumer.max_poll_records=20",
+        "flink.service.mean=5 ms", "flink.network_buffers.bytes=128 kB", "writer.batch_rows=20",
+        "writer.batch_interval=100 ms", "writer.per_row=2.5 ms", "writer.buffer.records=60",
+    ),
 }  # fmt: skip
 """Settings of a smaller system of the same utilisation, where the full one takes many seconds; `tests/test_scenarios.py`
 holds the file's claims with them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ from bpsim.tiers.flink.flink import FlinkSpec
 from bpsim.tiers.flink.options import OPTIONS
 from bpsim.tiers.producer.spec import ProducerSpec
 from bpsim.tiers.writer.spec import WriterSpec
+from bpsim.workshop.challenges import catalogue
+from bpsim.workshop.incident import Incident
 
 ROOT = Path(__file__).parents[1]
 TIERS_OF_SPEC = {
@@ -272,9 +275,17 @@ def test_a_turned_knob_keeps_the_live_history() -> None:
     assert other.result().tables["attempts"]["number"].max() == 0
 
 
+def leaves(path: str, tree: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from leaves(f"{path}{name}.", value)
+        else:
+            yield f"{path}{name}", value
+
+
 def test_the_two_ways_to_start_have_the_same_settings() -> None:
     config = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())
-    flat = {f"{part}.{name}": value for part, values in config.items() for name, value in values.items()}
+    flat = dict(leaves("", config))
     assert {name: str(value).lower() if not isinstance(value, list) else value for name, value in flat.items()} == {
         name: tomllib.loads(f"x = {value}")["x"] if value.startswith("[") else value.lower() for name, value in SETTINGS.items()
     }
@@ -417,3 +428,58 @@ def test_the_debloat_target_is_in_view_when_debloating_is_on() -> None:
     assert not page.exception
     flink = page.session_state["desk"].order.scenario.flink
     assert flink.resolved.debloating.target_ms == 200
+
+
+def press(page: AppTest, label: str) -> AppTest:
+    next(button for button in page.button if button.label == label).click()
+    return page.run()
+
+
+def test_a_challenge_is_missed_as_shipped_solved_by_its_answer_and_held_to_its_rules() -> None:
+    page = app(section="Challenges").run()
+    spinner = catalogue()["01_spinner"]
+
+    def check(text: str) -> None:
+        page.text_area(key="answer-01_spinner").set_value(text)
+        press(page, "Check")
+        assert not page.exception
+
+    page.number_input(key="challenge-seeds").set_value(1)
+    check(spinner.text)
+    assert "Not yet." in [one.value for one in page.warning]
+    assert any("0 of 1 seeds" in words.value for words in page.markdown)
+    check(spinner.solved_text())
+    assert "Solved." in [one.value for one in page.success]
+    check(spinner.solved_text().replace("timeout: 1 s", "timeout: 9 s"))
+    assert "client" in next(one.value for one in page.error if "Not yours" in one.value)
+    check("question: [")
+    assert page.error and not page.success
+    press(page, "As it was")
+    assert page.text_area(key="answer-01_spinner").value == spinner.text
+
+
+def test_what_was_made_of_a_challenge_is_watched_and_not_lost() -> None:
+    page = app(section="Challenges").run()
+    mine = page.text_area(key="answer-01_spinner").value.replace("duration: 2 min", "duration: 70 s")
+    page.text_area(key="answer-01_spinner").set_value(mine)
+    press(page, "Watch it")
+    assert not page.exception
+    assert page.session_state["desk"].order.scenario.duration == 70
+    assert page.metric
+    page.session_state["go_to"] = "Challenges"
+    assert page.run().text_area(key="answer-01_spinner").value == mine
+
+
+def test_an_incident_shows_metrics_only_until_it_is_answered() -> None:
+    page = app(section="Incidents").run()
+    assert page.dataframe[0].value.shape[0] == 12
+    shown = " ".join(str(one.value) for one in (*page.markdown, *page.caption))
+    assert "friday.yaml" not in shown and "It began" not in shown
+    press(page, "This is my answer")
+    assert "Name a tier first." in [one.value for one in page.warning]
+    root = Incident.of("friday", 1).story.root
+    next(one for one in page.radio if one.label.startswith("Which tier")).set_value(root)
+    press(page, "This is my answer")
+    assert not page.exception
+    assert any(one.value.startswith("Right") for one in page.success)
+    assert any("It began" in one.value and "friday" in one.value for one in page.markdown)

@@ -8,13 +8,12 @@ from difflib import get_close_matches
 from pathlib import Path
 
 import typer
-import yaml
 
 from bpsim.cli.app import Exit, fail, say
 from bpsim.cli.explaining import lines
 from bpsim.cli.looking import load_or_fail
 from bpsim.folder import SCHEMA_VERSION
-from bpsim.workshop.challenges import Attempt, Challenge, catalogue, check
+from bpsim.workshop.challenges import Attempt, Challenge, catalogue, check, is_met
 from bpsim.workshop.handout import hand_out
 from bpsim.workshop.material import incidents, notebooks
 
@@ -93,10 +92,9 @@ def _show(challenge: Challenge, attempt: Attempt) -> None:
     for what in attempt.forbidden:
         say(f"  not yours to change: {what}")
     for goal in attempt.goals:
-        say(f"  {'met ' if goal.holds else 'MISSED'} {goal.claim}   [{goal.passed} of {goal.seeds} seeds]")
+        say(f"  {'met ' if is_met(goal) else 'MISSED'} {goal.claim}   [{goal.passed} of {goal.seeds} seeds]")
         for seed, judged in list(goal.failures.items())[:1]:
-            values = ", ".join(f"{name} = {value:.4g}" for name, value in judged.values.items())
-            say(f"       seed {seed}: {values}")
+            say(f"       seed {seed}: {judged.numbers}")
     after = (
         f"bpsim workshop solution {challenge.name} shows another way"
         if attempt.passed
@@ -113,7 +111,7 @@ def hint_command(name: str) -> None:
 def solution_command(name: str) -> None:
     """The change, and why."""
     challenge = catalogue()[_known(name, catalogue(), "challenge")]
-    say(yaml.safe_dump(challenge.solution, sort_keys=False).rstrip())
+    say(challenge.answer)
     say(f"\n{challenge.why}")
 
 

@@ -60,6 +60,6 @@ def result_lines(experiment: Experiment, unicode: bool) -> Iterator[Table | Text
 
 def _claim_line(verdict: Judged) -> Text:
     line = Text.assemble(("pass  ", "green") if verdict.passed else ("FAIL  ", "bold red"), verdict.claim)
-    values = ", ".join(f"{name} = {value:.4g}" for name, value in verdict.values.items())
-    line.append(f"   [{values}]" if len(line) + len(values) < NARROW else f"\n      [{values}]")
+    values = f"[{verdict.numbers}]"
+    line.append(f"   {values}" if len(line) + len(values) < NARROW + 2 else f"\n      {values}")
     return line.append(f" because {verdict.note}") if verdict.note else line

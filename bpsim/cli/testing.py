@@ -81,8 +81,8 @@ def _show(name: str, file: ScenarioFile, several: tuple[Trial, ...]) -> None:
     print_table(table)
     for trial in several:
         for seed, judged in list(trial.failures.items())[:SHOWN]:
-            values = ", ".join(f"{metric} = {value:.4g}" for metric, value in judged.values.items())
-            say(f"  seed {seed}: {trial.claim} does not hold [{values}]{f' because {judged.note}' if judged.note else ''}")
+            why = f" because {judged.note}" if judged.note else ""
+            say(f"  seed {seed}: {trial.claim} does not hold [{judged.numbers}]{why}")
     say("")
 
 

@@ -16,6 +16,8 @@ from bpsim.plots.style import BLUE, GREY, ORANGE, PURPLE, RED, VIOLET, count, pe
 
 # Channels are written as objects: from a string Altair makes them by trying its whole schema, in twice the time of the chart.
 COLOURS = (BLUE, ORANGE, RED, PURPLE, GREY, VIOLET)
+HEIGHT = 300
+"""Pixels, axis and legend included."""
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [10, 4], [4, 4])
 CAUSES = {f"{outcome.name.lower()}_per_s": outcome.name.lower().replace("_", " ") for outcome in FAILURES}
 
@@ -75,7 +77,7 @@ def _lines(view: View, names: dict[str, str], what: str, unit: str, log: bool = 
             tooltip=[alt.Tooltip("series:N"), alt.Tooltip("time_s:Q", format=".1f"), alt.Tooltip(f"{what}:Q", format=".4g")],
         )
     )
-    picture = alt.layer(_faults(view), lines).properties(height=240).configure_legend(orient="top", labelLimit=260)
+    picture = alt.layer(_faults(view), lines).properties(height=HEIGHT).configure_legend(orient="top", labelLimit=260)
     return picture, frame.pivot(index="time_s", columns="series", values=what)[list(labels)]
 
 
@@ -127,7 +129,7 @@ def wave(view: View) -> Chart:
         f"{TIER_NAMES[tier]} at {moment:.1f} s" for tier, moment in sorted(view.onsets.items(), key=lambda o: o[1])
     )
     words = f"Lasting pressure began: {ladder}." if ladder else "No tier came under lasting pressure after a fault began."
-    picture = alt.layer(cells, onset).properties(height=46 * len(order) + 20)
+    picture = alt.layer(cells, onset).properties(height=54 * len(order) + 60)
     table = frame.pivot(index="time_s", columns="tier", values="pressure")[order]
     return Chart.of("The wave: who is under pressure, and when", picture, words, table)
 
@@ -170,7 +172,7 @@ def occupancy(view: View) -> Chart:
             color=alt.Color("series:N", scale=alt.Scale(domain=labels, range=list(COLOURS)), sort=labels, title=None),
             tooltip=[alt.Tooltip("series:N"), alt.Tooltip("time_s:Q", format=".1f"), alt.Tooltip("bytes:Q", format=",.0f")],
         )
-        .properties(height=240)
+        .properties(height=HEIGHT)
         .configure_legend(orient="top")
     )
     peaks = [f"{TIER_NAMES[tier]} {count(view.summary[f'{tier}_peak_records'])}" for tier in tiers]
@@ -211,7 +213,7 @@ def overlay(views: list[View], metric: str, unit: str, log: bool = False) -> Cha
             strokeDash=alt.StrokeDash("series:N", scale=alt.Scale(domain=labels, range=list(DASHES)), sort=labels, title=None),
             tooltip=[alt.Tooltip("series:N"), alt.Tooltip("time_s:Q", format=".1f"), alt.Tooltip("value:Q", format=".4g")],
         )
-        .properties(height=240)
+        .properties(height=HEIGHT)
         .configure_legend(orient="top", columns=1, labelLimit=600)
     )
     words = f"{unit} over time of {len(views)} settings: {'; '.join(labels)}."

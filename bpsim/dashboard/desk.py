@@ -86,6 +86,8 @@ class Desk:
     """Counts up when widgets must forget what they showed."""
     tray: list[Order] = field(default_factory=list)
     bets: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    answers: dict[str, str] = field(default_factory=dict)
+    """What was made of each challenge (its text), and which tier was named for each incident."""
 
     @classmethod
     def opened(cls, name: str = DEFAULT) -> Desk:

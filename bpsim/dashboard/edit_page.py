@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from bpsim.dashboard.complaints import complain
 from bpsim.dashboard.desk import Desk
 from bpsim.dashboard.upload import opened
 from bpsim.dashboard.words import plain
@@ -20,11 +21,7 @@ def show(desk: Desk) -> None:
         if st.form_submit_button("Check and apply", type="primary") and desk.apply(text or ""):
             st.toast("Applied: see Watch.")
             st.rerun()
-    for complaint in desk.complaints:
-        what, _, under = complaint.partition("\n")
-        st.error(plain(what))
-        if under:  # not wrapped, so that the caret stays under its letter
-            st.code(under, language=None)
+    complain(desk.complaints)
     if desk.complaints:
         st.caption(f"{len(desk.complaints)} to mend; nothing was applied, and nothing you typed is lost.")
     _upload(desk)

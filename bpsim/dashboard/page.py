@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from bpsim.dashboard import compare_page, edit_page, live_page, map_page, sidebar, watch_page
+from bpsim.dashboard import challenge_page, compare_page, edit_page, incident_page, live_page, map_page, sidebar, watch_page
 from bpsim.dashboard.desk import Desk
 from bpsim.dashboard.share import NoLink, order_of
 from bpsim.dashboard.words import plain
@@ -16,26 +16,36 @@ SECTIONS = {
     "Compare": compare_page.show,
     "Map": map_page.show,
     "Edit": edit_page.show,
+    "Challenges": challenge_page.show,
+    "Incidents": incident_page.show,
 }
 ABOUT = {
     "Watch": "One run, computed to its end. Play it, scrub through it, turn a knob and see it answer.",
     "Live": "It runs while you break it: press a button, drag a dial.",
     "Compare": "The same arrivals, handled differently: what changes, and how sure that is.",
     "Edit": "The scenario file itself: type or open one. What is wrong is shown under its line; only what is valid is applied.",
+    "Challenges": "A broken pipeline and a goal: change what may be changed, and hold it against many seeds.",
+    "Incidents": "What the monitoring showed, and nothing else. Say which tier it began in; then see why.",
     "Map": "Where it collapses: one knob or two, every combination, several seeds each. Choose a cell to open that run.",
 }
+OWN = {"Challenges": "Mend a broken pipeline", "Incidents": "What happened that day?"}
+"""Sections that are not about the scenario on the desk, so that its knobs would turn nothing."""
 
 
 def show() -> None:
     """Draw everything; Streamlit calls this again after every touch."""
     st.set_page_config(page_title="bpsim: backpressure, simulated", page_icon="🌊", layout="wide")
     desk = desk_of_session()
-    sidebar.show(desk)
-    st.header(plain(desk.order.file.question), anchor=False)
-    st.session_state.section = st.session_state.pop("go_to", None) or st.session_state.get("section", "Watch")
-    section = st.segmented_control("What to do", list(SECTIONS), required=True, key="section", label_visibility="collapsed")
-    st.caption(ABOUT[section or "Watch"])
-    SECTIONS[section or "Watch"](desk)
+    section = st.session_state.pop("go_to", None) or st.session_state.get("section") or "Watch"
+    st.session_state.section = section
+    if section in OWN:
+        st.header(OWN[section], anchor=False)
+    else:
+        sidebar.show(desk)
+        st.header(plain(desk.order.file.question), anchor=False)
+    st.segmented_control("What to do", list(SECTIONS), required=True, key="section", label_visibility="collapsed")
+    st.caption(ABOUT[section])
+    SECTIONS[section](desk)
 
 
 def desk_of_session() -> Desk:

@@ -217,6 +217,7 @@ class Player {
     drawSink(pen, this.boxes.sink, this.film.done, frame, this.ink)
     this.drawTokens(passed, before, frame)
     this.drawFlights(passed)
+    this.nameRetries(frame, style.getPropertyValue("--st-background-color") || "#ffffff")
     for (const { tier } of this.film.stations) drawTags(pen, this.boxes[tier], this.states(tier))
     drawGraves(pen, this.boxes, this.film.graves, frame, this.ink)
   }
@@ -235,10 +236,19 @@ class Player {
     pen.stroke()
     pen.setLineDash([])
     pen.globalAlpha = 1
-    pen.fillStyle = this.ink
+  }
+
+  // Over whatever flies past it.
+  nameRetries(frame, paper) {
+    const pen = this.pen, words = `retries ${num(this.film.rates.retries[frame])}/s`
     pen.textAlign = this.boxes.vertical ? "right" : "center"
     pen.font = "13px sans-serif"
-    pen.fillText(`retries ${num(this.film.rates.retries[frame])}/s`, ...this.boxes.arc.label)
+    pen.lineWidth = 4
+    pen.lineJoin = "round"
+    pen.strokeStyle = paper
+    pen.strokeText(words, ...this.boxes.arc.label)
+    pen.fillStyle = this.ink
+    pen.fillText(words, ...this.boxes.arc.label)
   }
 
   drawTokens(passed, before, frame) {

@@ -11,8 +11,10 @@ SETTINGS = {
     "server.maxUploadSize": "1",
     "server.fileWatcherType": "none",
     "client.toolbarMode": "minimal",
-    "theme.primaryColor": "#3a6fd8",
-    "theme.chartCategoricalColors": '["#5790fc", "#f89c20", "#e42536", "#964a8b", "#9c9ca1", "#7a21dd"]',
+    "theme.light.primaryColor": "#3a6fd8",
+    "theme.dark.primaryColor": "#7aa2ff",
+    "theme.light.chartCategoricalColors": '["#5790fc", "#f89c20", "#e42536", "#964a8b", "#9c9ca1", "#7a21dd"]',
+    "theme.dark.chartCategoricalColors": '["#5790fc", "#f89c20", "#e42536", "#964a8b", "#9c9ca1", "#7a21dd"]',
 }
 """As in `.streamlit/config.toml`, which counts for `streamlit run app.py` in a checkout."""
 APP = Path(__file__).with_name("app.py")

@@ -16,6 +16,7 @@ from bpsim.dashboard.desk import Desk
 from bpsim.dashboard.player import player
 from bpsim.dashboard.runs_page import judge, obtain, result_of
 from bpsim.dashboard.share import NoLink, link
+from bpsim.dashboard.story import tell
 from bpsim.dashboard.view import View
 from bpsim.dashboard.words import plain
 from bpsim.output import resolved_scenario
@@ -62,7 +63,8 @@ def show(desk: Desk) -> None:
     _figures(view)
     revealed = st.empty()
     bet.reveal(revealed, desk, view)
-    _why(view)
+    st.subheader("Why", anchor=False)
+    tell(view.explanation)
     if view.verdict is None:
         view = judge(view)
         _say(verdict, view)
@@ -93,22 +95,6 @@ def _figures(view: View) -> None:
         for label, name, show_number, why in FIGURES:
             value = view.summary[name]
             st.metric(label, show_number(value) if value == value else "–", help=why, border=True)
-
-
-PARTS = {
-    "cause": "It began", "spread": "It spread", "stop": "It stopped", "felt": "Users felt", "lost": "Lost", "end": "It ended",
-}  # fmt: skip
-
-
-def _why(view: View) -> None:
-    """The story of the run; each sentence with the line of the scenario behind it."""
-    st.subheader("Why", anchor=False)
-    st.markdown(f"**{plain(view.explanation.headline)}**")
-    lines = [
-        f"- *{PARTS[finding.part]}*: {plain(finding.words)} :gray[{plain(finding.place)}]"
-        for finding in view.explanation.findings
-    ]
-    st.markdown("\n".join(lines))
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)

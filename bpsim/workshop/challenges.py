@@ -40,13 +40,28 @@ class Challenge:
         return load(self.path)
 
     @property
+    def text(self) -> str:
+        """The file as shipped, to be worked on."""
+        return self.path.read_text(encoding="utf-8")
+
+    @property
     def question(self) -> str:
         """What it asks."""
         return self.file.question
 
+    @property
+    def goals(self) -> tuple[str, ...]:
+        """What must hold, in the language of claims."""
+        return tuple(claim.text for claim in self.file.expect)
+
+    @property
+    def answer(self) -> str:
+        """The reference solution, as it is written in a scenario."""
+        return str(yaml.safe_dump(self.solution, sort_keys=False)).rstrip()
+
     def solved_text(self) -> str:
         """The file with the reference solution in it, as one that can be run."""
-        tree = merged(yaml.safe_load(self.path.read_text(encoding="utf-8")), self.solution)
+        tree = merged(yaml.safe_load(self.text), self.solution)
         return str(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120))
 
 
@@ -60,7 +75,12 @@ class Attempt:
     @property
     def passed(self) -> bool:
         """Whether it is solved."""
-        return not self.forbidden and all(goal.share >= ENOUGH for goal in self.goals)
+        return not self.forbidden and all(map(is_met, self.goals))
+
+
+def is_met(goal: Trial) -> bool:
+    """Whether a goal is reached in enough of the seeds."""
+    return goal.share >= ENOUGH
 
 
 @cache
