@@ -77,7 +77,8 @@ def _lines(view: View, names: dict[str, str], what: str, unit: str, log: bool = 
             tooltip=[alt.Tooltip("series:N"), alt.Tooltip("time_s:Q", format=".1f"), alt.Tooltip(f"{what}:Q", format=".4g")],
         )
     )
-    picture = alt.layer(_faults(view), lines).properties(height=HEIGHT).configure_legend(orient="top", labelLimit=260)
+    picture = alt.layer(_faults(view), lines).properties(height=HEIGHT)
+    picture = picture.configure_legend(orient="top", labelLimit=260, columns=2)
     return picture, frame.pivot(index="time_s", columns="series", values=what)[list(labels)]
 
 
@@ -173,7 +174,7 @@ def occupancy(view: View) -> Chart:
             tooltip=[alt.Tooltip("series:N"), alt.Tooltip("time_s:Q", format=".1f"), alt.Tooltip("bytes:Q", format=",.0f")],
         )
         .properties(height=HEIGHT)
-        .configure_legend(orient="top")
+        .configure_legend(orient="top", columns=3)
     )
     peaks = [f"{TIER_NAMES[tier]} {count(view.summary[f'{tier}_peak_records'])}" for tier in tiers]
     words = f"Most records (or requests) inside at once: {', '.join(peaks)}."
