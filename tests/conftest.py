@@ -9,7 +9,12 @@ from tests.run_length import CI_SHARE, FULL, RunLength
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seeds", type=int, default=20, help="seeds a shipped scenario's claims are held over (default 20)")
-    parser.addoption("--full", action="store_true", help="full run lengths against closed forms, not CI's share of them")
+    parser.addoption("--full", action="store_true", help="the full run lengths and every long variant, not CI's share of them")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sweeps come first: short tests at the end leave no core idle."""
+    items.sort(key=lambda item: item.get_closest_marker("sweep") is None)
 
 
 @pytest.fixture
@@ -18,5 +23,10 @@ def seeds(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-def length(request: pytest.FixtureRequest) -> RunLength:
-    return FULL if request.config.getoption("--full") else RunLength(CI_SHARE)
+def full(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--full"))
+
+
+@pytest.fixture
+def length(full: bool) -> RunLength:
+    return FULL if full else RunLength(CI_SHARE)

@@ -62,13 +62,6 @@ def test_rows_without_information_are_left_out(here: Path) -> None:
     assert "out of memory at" not in done.stdout
 
 
-def test_figures_are_drawn(here: Path) -> None:
-    done = bpsim("run", "tiny.yaml", "--variant", "naive")
-    assert done.exit_code == 0, done.output
-    figures = {path.name for path in (here / "out" / "tiny" / "figures").iterdir()}
-    assert {"wave.svg", "wave.png", "latency.svg", "memory.png"} <= figures
-
-
 def test_json_is_summary_json_and_nothing_else(here: Path) -> None:
     done = bpsim("run", "tiny.yaml", "--json", "--no-figures")
     assert json.loads(done.stdout) == json.loads((here / "out" / "tiny" / "summary.json").read_text())

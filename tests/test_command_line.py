@@ -14,6 +14,7 @@ import pytest
 
 from bpsim.plots import FIGURES
 from bpsim.scenario_file import load
+from tests.typed import typed
 
 ROOT = Path(__file__).parents[1]
 TINY = """\
@@ -41,6 +42,7 @@ expect:
 
 
 def bpsim(*words: object, cwd: Path, **options: str) -> subprocess.CompletedProcess[str]:
+    """In a process of its own, for what `typed` cannot see: the exit status, the terminal, and signals."""
     command = [sys.executable, "-m", "bpsim", *map(str, words)]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=os.environ | options)
 
@@ -70,9 +72,9 @@ def test_run_prints_a_table_and_leaves_the_files(tiny: Path) -> None:
 
 
 def test_the_resolved_scenario_gives_the_same_run(tiny: Path) -> None:
-    first = json.loads(bpsim("run", tiny, "--no-figures", "--json", "--seed", 5, cwd=tiny.parent).stdout)
+    first = json.loads(typed("run", tiny, "--no-figures", "--json", "--seed", 5, cwd=tiny.parent).out)
     again = tiny.parent / "out" / "tiny" / "scenario.yaml"
-    second = json.loads(bpsim("run", again, "--no-figures", "--json", "--seed", 5, "--out", "again", cwd=tiny.parent).stdout)
+    second = json.loads(typed("run", again, "--no-figures", "--json", "--seed", 5, "--out", "again", cwd=tiny.parent).out)
     prints = [{name: v["fingerprint"] for name, v in document["variants"].items()} for document in (first, second)]
     assert prints[0] == prints[1]
     assert load(again).expect[0].text == "a.amplification > b.amplification"
@@ -80,23 +82,23 @@ def test_the_resolved_scenario_gives_the_same_run(tiny: Path) -> None:
 
 def test_exit_codes(tiny: Path) -> None:
     here = tiny.parent
-    assert bpsim("run", cwd=here).returncode == 2
-    assert bpsim("run", tiny, "--seed", "-1", cwd=here).returncode == 2
-    assert bpsim("run", tiny, "--variant", "c", cwd=here).returncode == 2
+    assert typed("run", cwd=here).code == 2
+    assert typed("run", tiny, "--seed", "-1", cwd=here).code == 2
+    assert typed("run", tiny, "--variant", "c", cwd=here).code == 2
     assert bpsim("run", "missing.yaml", cwd=here).returncode == 3
-    failing = bpsim("run", tiny, "--no-figures", "--set", "variants.b.client.retry.kind=immediate", cwd=here)
-    assert failing.returncode == 4
-    assert "FAIL  a.amplification > b.amplification" in failing.stdout
-    quiet = bpsim("run", tiny, "--no-figures", "--quiet", "--force", cwd=here)
-    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+    failing = typed("run", tiny, "--no-figures", "--set", "variants.b.client.retry.kind=immediate", cwd=here)
+    assert failing.code == 4
+    assert "FAIL  a.amplification > b.amplification" in failing.out
+    quiet = typed("run", tiny, "--no-figures", "--quiet", "--force", cwd=here)
+    assert (quiet.code, quiet.out, quiet.err) == (0, "", "")
 
 
 def test_an_invalid_scenario_writes_nothing(tiny: Path) -> None:
     tiny.write_text(TINY.replace("workers", "wrokers"))
-    done = bpsim("run", tiny, cwd=tiny.parent)
-    assert done.returncode == 3
-    assert "did you mean 'workers'?" in done.stderr
-    assert "Traceback" not in done.stderr
+    done = typed("run", tiny, cwd=tiny.parent)
+    assert done.code == 3
+    assert "did you mean 'workers'?" in done.err
+    assert "Traceback" not in done.err
     assert list(tiny.parent.iterdir()) == [tiny]
 
 
@@ -104,15 +106,15 @@ def test_an_output_folder_is_never_overwritten_unasked(tiny: Path) -> None:
     mine = tiny.parent / "out" / "tiny" / "mine.txt"
     mine.parent.mkdir(parents=True)
     mine.write_text("precious")
-    refused = bpsim("run", tiny, cwd=tiny.parent)
-    assert refused.returncode == 2
-    assert "--force" in refused.stderr
-    foreign = bpsim("run", tiny, "--force", cwd=tiny.parent)
-    assert foreign.returncode == 2, "a folder that bpsim did not write is not replaced even with --force"
+    refused = typed("run", tiny, cwd=tiny.parent)
+    assert refused.code == 2
+    assert "--force" in refused.err
+    foreign = typed("run", tiny, "--force", cwd=tiny.parent)
+    assert foreign.code == 2, "a folder that bpsim did not write is not replaced even with --force"
     assert mine.read_text() == "precious"
-    assert bpsim("run", tiny, "--out", "other", "--no-figures", cwd=tiny.parent).returncode == 0
+    assert typed("run", tiny, "--out", "other", "--no-figures", cwd=tiny.parent).code == 0
     before = (tiny.parent / "other" / "manifest.json").stat().st_mtime_ns
-    assert bpsim("run", tiny, "--out", "other", "--no-figures", "--force", cwd=tiny.parent).returncode == 0
+    assert typed("run", tiny, "--out", "other", "--no-figures", "--force", cwd=tiny.parent).code == 0
     assert (tiny.parent / "other" / "manifest.json").stat().st_mtime_ns > before
 
 
@@ -161,28 +163,21 @@ def test_output_is_plain_where_the_terminal_is(tiny: Path) -> None:
     assert "\x1b" not in done.stdout
 
 
-def test_init_gives_a_scenario_that_runs_and_never_overwrites(tmp_path: Path) -> None:
-    assert bpsim("init", "new.yaml", cwd=tmp_path).returncode == 0
-    assert (tmp_path / "new.yaml").read_text().startswith("# yaml-language-server: $schema=bpsim.schema.json")
-    assert bpsim("init", "new.yaml", cwd=tmp_path).returncode == 2
-    assert bpsim("run", "new.yaml", "--no-figures", cwd=tmp_path).returncode == 0
-
-
 def test_validate_predicts_the_utilisation(tmp_path: Path) -> None:
-    done = bpsim("validate", ROOT / "scenarios" / "death_spiral.yaml", cwd=tmp_path)
-    assert done.returncode == 0
-    api = next(line for line in done.stdout.splitlines() if line.startswith("api"))
+    done = typed("validate", ROOT / "scenarios" / "death_spiral.yaml", cwd=tmp_path)
+    assert done.code == 0
+    api = next(line for line in done.out.splitlines() if line.startswith("api"))
     assert api.split() == ["api", "78%", "234%", "78%", "1,280/s"]
-    assert "api is overloaded 60 s to 90 s" in done.stdout
+    assert "api is overloaded 60 s to 90 s" in done.out
 
 
 def test_list_walks_every_family(tmp_path: Path) -> None:
-    text = bpsim("list", cwd=tmp_path).stdout
+    text = typed("list", cwd=tmp_path).out
     for word in ("death_spiral", "poisson", "closed", "lognormal", "empirical", "exponential", "outage", "amplification"):
         assert word in text
 
 
 def test_the_schema_knows_every_field(tmp_path: Path) -> None:
-    schema = json.loads(bpsim("schema", cwd=tmp_path).stdout)
+    schema = json.loads(typed("schema", cwd=tmp_path).out)
     assert {"question", "duration", "client", "api", "writer", "faults", "variants", "expect"} <= schema["properties"].keys()
     assert "max_block" in schema["$defs"]["ProducerSpec"]["properties"]

@@ -88,6 +88,10 @@ variants:
 """
 
 
+pytestmark = pytest.mark.xdist_group("explain")
+"""Ten variants are run for all of these tests: on one worker, they are run once."""
+
+
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     path = tmp_path_factory.mktemp("explain") / "pipeline.yaml"

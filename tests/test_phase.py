@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +15,11 @@ from bpsim.phase import Phase, cells, explore
 from bpsim.runs import here, processes
 from bpsim.scenario_file import load
 from bpsim.settings import Axis, axis
+from tests.typed import typed
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
 PAUSE = SCENARIOS / "gc_pause.yaml"
 SMALL = ("client.arrivals.rate=100/s", "api.workers=8", "api.service.mean=62.5 ms", "duration=150 s")
-
-
-def bpsim(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "bpsim", *arguments], cwd=cwd, capture_output=True, text=True)
 
 
 def test_values_are_lists_or_ranges() -> None:
@@ -123,23 +118,23 @@ def test_a_system_that_never_comes_back_is_said_to() -> None:
 
 
 def test_the_commands_write_whole_folders(tmp_path: Path) -> None:
-    ran = bpsim("phase", str(PAUSE), "--variant", "naive", "--x", "faults.0.lasts=300ms,1s", "--seeds", "1", cwd=tmp_path)
-    assert ran.returncode == 0, ran.stderr
-    assert "100% (" not in ran.stdout
-    assert "| " in ran.stdout
+    ran = typed("phase", PAUSE, "--variant", "naive", "--x", "faults.0.lasts=300ms,1s", "--seeds", "1", cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    assert "100% (" not in ran.out
+    assert "| " in ran.out
     folder = tmp_path / "out" / "gc_pause_phase"
     assert {path.name for path in folder.iterdir()} == {
         "phase.csv", "phase.json", "phase.png", "phase.svg", "scenario.yaml", "manifest.json", "runs.journal",
     }  # fmt: skip
     document = json.loads((folder / "phase.json").read_text())
     assert [cell["probability"] for cell in document["cells"]] == [0.0, 1.0]
-    again = bpsim("phase", str(PAUSE), "--variant", "naive", "--x", "faults.0.lasts=300ms", "--seeds", "1", cwd=tmp_path)
-    assert again.returncode == 2
-    assert "exists already" in again.stderr
+    again = typed("phase", PAUSE, "--variant", "naive", "--x", "faults.0.lasts=300ms", "--seeds", "1", cwd=tmp_path)
+    assert again.code == 2
+    assert "exists already" in again.err
     stairs = ("--low", "2/s", "--high", "12/s", "--steps", "3", "--hold", "20 s", "--seeds", "1")
-    ran = bpsim("hysteresis", str(PAUSE), "--variant", "naive", *stairs, "--json", cwd=tmp_path)
-    assert ran.returncode == 0, ran.stderr
-    document = json.loads(ran.stdout)
+    ran = typed("hysteresis", PAUSE, "--variant", "naive", *stairs, "--json", cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    document = json.loads(ran.out)
     assert document["words"].startswith("Collapses at")
     assert document["schema_version"] == 1
     assert (tmp_path / "out" / "gc_pause_hysteresis" / "hysteresis.svg").exists()
@@ -161,8 +156,8 @@ def test_the_commands_write_whole_folders(tmp_path: Path) -> None:
 def test_what_cannot_be_done_is_said_in_a_line_and_leaves_nothing(
     arguments: tuple[str, ...], code: int, said: str, tmp_path: Path
 ) -> None:
-    ran = bpsim(*arguments, cwd=tmp_path)
-    assert ran.returncode == code, ran.stderr
-    assert said in ran.stderr
-    assert "Traceback" not in ran.stderr
+    ran = typed(*arguments, cwd=tmp_path)
+    assert ran.code == code, ran.err
+    assert said in ran.err
+    assert "Traceback" not in ran.err
     assert list(tmp_path.iterdir()) == []

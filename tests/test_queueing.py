@@ -25,6 +25,15 @@ SATURATING = {"kind": "closed", "users": 50, "think": 0.0}
 CASES = {case["id"]: case for case in json.loads((Path(__file__).parent / "data" / "queueing.json").read_text())}
 
 
+NEED_ALL = {"Q022", "Q027", "Q035", "Q048", "Q060", "Q064", "Q092"}
+"""With CI's share of the arrivals these did not see a service that is 3 % too long, or one place too many."""
+
+
+@pytest.fixture
+def length(length: RunLength, request: pytest.FixtureRequest) -> RunLength:
+    return FULL if request.node.callspec.params.get("key") in NEED_ALL else length
+
+
 def ids(*names: str, but: tuple[str, ...] = ()) -> list[str]:
     """The cases whose name begins with one of `names`."""
     found = [key for key, case in CASES.items() if case["name"].startswith(names) and key not in but]
@@ -130,7 +139,7 @@ def test_a_bounded_queue_loses_what_the_birth_death_chain_says(key: str, length:
         length.agrees(sojourn(table), exact["W_accepted"], 0.04)
 
 
-def test_burke_holds_down_the_pipeline(length: RunLength) -> None:
+def test_burke_holds_down_the_pipeline() -> None:
     """API, producer with its acks, and consumer as three M/M/1 queues in a row."""
     for key in ids("Tandem M/M/1"):
         params, exact = CASES[key]["params"], CASES[key]["expected"]
@@ -138,12 +147,12 @@ def test_burke_holds_down_the_pipeline(length: RunLength) -> None:
             continue
         first, second, third = (exponential(1 / mu) for mu in params["mus"])
         tiers = one_by_one(second) | {"consumer": {"fetch_latency": 0.0, "service": third, "max_poll_records": 1}}
-        result = run(station(poisson(params["lambda"]), first, length.of(400_000) / params["lambda"], tiers=tiers))
+        result = run(station(poisson(params["lambda"]), first, 400_000 / params["lambda"], tiers=tiers))
         records, attempts = result.tables["records"], result.tables["attempts"]
         done = records["fate"] == Fate.DELIVERED
         through = records["ended_s"][done] - attempts["sent_s"][records["attempt"][done]]
-        length.agrees(through, exact["W_end_to_end"])
-        length.agrees(through <= exact["W_p99"], 0.99, 0.01)
+        FULL.agrees(through, exact["W_end_to_end"])
+        FULL.agrees(through <= exact["W_p99"], 0.99, 0.01)
 
 
 @pytest.mark.parametrize("key", ids("Machine repairman"))
@@ -234,7 +243,7 @@ def test_timeouts_do_not_shorten_the_queue(key: str, length: RunLength) -> None:
     assert (table["work"] != Work.LEFT).all()
 
 
-def test_linger_forms_batches_as_renewal_reward_says(length: RunLength) -> None:
+def test_linger_forms_batches_as_renewal_reward_says() -> None:
     for key in ids("Kafka linger.ms", "Batch formation wait"):
         params, exact = CASES[key]["params"], CASES[key]["expected"]
         linger = params.get("linger_s", 1e6)
@@ -249,13 +258,13 @@ def test_linger_forms_batches_as_renewal_reward_says(length: RunLength) -> None:
             },
             "broker": {"ack_latency": 0.0, "partitions": 1},
         }
-        result = run(station(poisson(params["lambda"]), 0.0, length.of(200_000) / params["lambda"], 1000, tiers=tiers))
+        result = run(station(poisson(params["lambda"]), 0.0, 200_000 / params["lambda"], 1000, tiers=tiers))
         hops = result.tables["hops"]
         batches = (hops["tier"] == TIERS.index("producer")) & ~np.isnan(hops["left_s"])
         records = result.tables["records"]
         sent = np.repeat(hops["started_s"][batches], hops["count"][batches])
         waited = sent - records["produced_s"][: len(sent)]
-        length.agrees(waited, exact.get("mean_wait_in_batch", exact.get("mean_formation_wait_per_record")), 0.03)
+        FULL.agrees(waited, exact.get("mean_wait_in_batch", exact.get("mean_formation_wait_per_record")), 0.03)
         if "mean_batch_records" in exact:
             assert hops["count"][batches].mean() == pytest.approx(exact["mean_batch_records"], rel=0.01)
 
