@@ -62,28 +62,30 @@ class LaneServers:
     """The same for what comes by the thousand and is never cancelled: ends are small events in the clock's lane (a third of
     the cost)."""
 
-    __slots__ = ("_clock", "_frozen", "_on_end", "speed")
+    __slots__ = ("_frozen", "_on_end", "_small", "_tie", "speed")
 
     def __init__(self, clock: Clock, on_end: Callable[[Any], None]) -> None:
-        self._clock = clock
+        self._small = clock.small
+        self._tie = clock.tie
         self._on_end = on_end
         self._frozen: list[tuple[float, Any]] = []
         self.speed = 1.0
 
     def begin(self, now: float, work: float, job: Any) -> None:
         """Start `job` now; `on_end(job)` is called when it ends."""
-        if self.speed == 0:
+        if self.speed == 1.0:
+            heappush(self._small, (now + work, self._tie(), self._on_end, job))
+        elif self.speed > 0:
+            heappush(self._small, (now + to_grid(work / self.speed), self._tie(), self._on_end, job))
+        else:
             self._frozen.append((work, job))
-            return
-        end = now + work if self.speed == 1.0 else now + to_grid(work / self.speed)
-        heappush(self._clock.small, (end, self._clock.tie(), self._on_end, job))
 
     def set_speed(self, now: float, speed: float) -> None:
         """From now on work gets done at `speed`."""
-        mine = sorted(event for event in self._clock.small if event[2] == self._on_end)
+        mine = sorted(event for event in self._small if event[2] == self._on_end)
         left = [((end - now) * self.speed, job) for end, _, _, job in mine] if self.speed else self._frozen
-        self._clock.small[:] = [event for event in self._clock.small if event[2] != self._on_end]
-        heapify(self._clock.small)
+        self._small[:] = [event for event in self._small if event[2] != self._on_end]
+        heapify(self._small)
         self.speed = speed
         self._frozen = []
         for work, job in left:
@@ -91,12 +93,12 @@ class LaneServers:
 
     def jobs(self) -> list[Any]:
         """Every job in service."""
-        return [job for _, _, on_end, job in self._clock.small if on_end == self._on_end] + [job for _, job in self._frozen]
+        return [job for _, _, on_end, job in self._small if on_end == self._on_end] + [job for _, job in self._frozen]
 
     def clear(self) -> None:
         """The process died: nothing is in service any more."""
-        self._clock.small[:] = [event for event in self._clock.small if event[2] != self._on_end]
-        heapify(self._clock.small)
+        self._small[:] = [event for event in self._small if event[2] != self._on_end]
+        heapify(self._small)
         self._frozen = []
 
 
