@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bpsim.engine import run
+from bpsim.kernel.clock import Clock, SmallLane
 from bpsim.result import Ended, Fate, Result
 from bpsim.tiers.flink.alone import AloneResult
+from bpsim.tiers.flink.subtask import Subtask
 from tests.flink_jobs import CHECKPOINTS, DEBLOAT, UNALIGNED, alone, line, through
 from tests.pipelines import exponential
 
@@ -177,6 +179,69 @@ def test_made_anew_a_request_has_new_luck() -> None:
     kinds = list(result.tables["marks"]["kind"])
     assert 1 <= kinds.count("job_fails") <= 4
     assert (result.tables["records"]["fate"] == Fate.DELIVERED).sum() > 1000
+
+
+def test_a_request_of_a_run_that_is_over_fails_no_other() -> None:
+    """Asked while the service is ten times slower, the requests of 11 s would time out at 13 s; the job crashes before."""
+    faults = [
+        {"kind": "slowdown", "target": "flink", "at": 10.0, "lasts": 1.1, "factor": 10},
+        {"kind": "crash", "target": "flink", "at": 11.2, "lasts": 0.3},
+    ]
+    spec = {"latency": 0.5, "timeout": 2.0}
+    marks = looking_up(faults, **spec).tables["marks"]["kind"]
+    assert "restart" in marks and "job_fails" not in marks
+    assert "job_fails" in looking_up(faults[:1], **spec).tables["marks"]["kind"]
+
+
+class Standing:
+    """An output that a mail waits for."""
+
+    available, records_out, ready = True, 0, False
+
+    def begin(self, records: list[int]) -> None:
+        """Takes them."""
+
+    def next_turn(self) -> int:
+        """None needs attention."""
+        return 1
+
+    def write_upto(self, end: int) -> None:
+        """Takes them."""
+
+    def write_turn(self, position: int) -> bool:
+        """Never asked for."""
+        raise AssertionError(position)
+
+    def go_on(self) -> bool:
+        return self.ready
+
+
+class Once(Subtask):
+    """A subtask with one record."""
+
+    def fetch(self) -> bool:
+        if self.records_in == 0:
+            self.take([0])
+        return bool(self.records)
+
+    def release(self) -> None:
+        """There is no buffer."""
+
+
+def test_a_mail_that_leaves_the_task_standing_holds_up_those_behind_it() -> None:
+    """No barrier and no timer is handled in the middle of a record (hard back pressure)."""
+    clock, output, done = Clock(), Standing(), []
+    clock.lane = SmallLane(clock)
+    task = Once(clock, output, lambda records: [1.0])
+    task.wake()
+    task.post(lambda: (done.append(clock.now), task.stand_still()))  # type: ignore[func-returns-value]
+    task.post(lambda: done.append(clock.now))
+    clock.run(until=3.0)
+    assert done == [1.0] and task.standing
+    output.ready = True
+    task.look_again()
+    assert done == [1.0, 3.0]
+    assert task.spent(4.0) == [1.0, 1.0, 0.0, 2.0]
 
 
 @pytest.mark.parametrize(

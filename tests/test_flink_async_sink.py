@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bpsim.engine import run
+from bpsim.engine import Simulation, run
 from bpsim.explanation import explain
 from bpsim.result import Ended, Fate, Result
+from bpsim.tiers.flink import FlinkJob
 from bpsim.tiers.flink.alone import AloneResult
-from bpsim.tiers.flink.async_sink import AIMD, Destination
+from bpsim.tiers.flink.async_sink import AIMD, AsyncSinkEnd, AsyncSinkSpec, Destination
 from tests.flink_jobs import CHECKPOINTS, UNALIGNED, alone, line, through
 from tests.pipelines import exponential
 
@@ -86,7 +87,14 @@ def test_what_may_be_in_flight_grows_from_one_batch() -> None:
 
 def test_a_record_alone_waits_for_the_time_in_the_buffer() -> None:
     result = writing(rate=0.4, options=AT_ONCE, max_time_in_buffer=0.7)
+    assert len(result.records["number"]) == 8, "one every 2.5 s, each with a time of its own"
     np.testing.assert_allclose(result.records["done_s"] - result.records["created_s"], 0.7 + 0.1, atol=1e-9)
+
+
+def test_a_timer_that_runs_serves_whoever_is_in_the_buffer_when_it_is_up() -> None:
+    """Records every 0.4 s in pairs: the third comes 0.2 s before the timer of the first (existsActiveTimerCallback)."""
+    done = writing(2.5, options=AT_ONCE, max_batch_size=2).records["done_s"]
+    np.testing.assert_allclose(np.unique(done)[:4], [0.5, 1.1, 1.7, 2.3], atol=1e-6)
 
 
 def test_a_full_batch_goes_at_once() -> None:
@@ -108,6 +116,72 @@ def test_what_fails_goes_to_the_head_of_the_buffer() -> None:
     """So a record is overtaken by those in flight only, not by the 1,000 that are buffered."""
     numbers = writing(throughput=200.0, max_buffered_requests=1000).records["number"]
     assert 0 < (np.maximum.accumulate(numbers) - numbers).max() <= 5 * 10
+
+
+def test_what_fails_is_sent_again_in_its_order() -> None:
+    numbers = writing(throughput=200.0, max_in_flight_requests=1).records["number"]
+    assert len(numbers) > 1000 and (np.diff(numbers) == 1).all()
+
+
+def test_what_fails_into_an_empty_buffer_starts_its_time_anew() -> None:
+    """Three records are sent at 12 s, two of them fail and wait for 12 s more, whoever comes meanwhile."""
+    sizes = {"max_batch_size": 50, "max_time_in_buffer": 12.0, "throughput": 1.0}
+    done = writing(0.2, 60.0, AT_ONCE, **sizes).records["done_s"]
+    np.testing.assert_allclose(np.unique(done)[:2], [12.1, 24.2], atol=1e-6)
+
+
+def inside(rate: float, **sizes: Any) -> tuple[Simulation, AsyncSinkEnd]:
+    """A run to look into, and its sink."""
+    operators = [{"name": "source"}, {"name": "sink", "async_sink": SINK | sizes}]
+    simulation = Simulation(through({"operators": operators}, rate))
+    assert isinstance(simulation.flink, FlinkJob)
+    end = simulation.flink.graph.ends[0]
+    assert isinstance(end, AsyncSinkEnd)
+    return simulation, end
+
+
+def test_a_buffer_whose_time_is_up_goes_while_a_barrier_waits_for_answers() -> None:
+    """The timer is a mail, which the wait for answers handles (yield)."""
+    simulation, end = inside(20.0, max_batch_size=5, max_time_in_buffer=1.0, latency=3.0)
+    end.limits.limit = 25
+    while end.limits.requests_in_flight == 0 or len(end.pending) == end.limits.messages_in_flight:
+        simulation.advance(simulation.now + 0.01)
+    passed: list[float] = []
+    end.subtask.post(lambda: end.flush(lambda: passed.append(simulation.now)))
+    simulation.advance(simulation.now + 1.0)
+    assert not passed and len(end.pending) == end.limits.messages_in_flight
+    simulation.advance(simulation.now + 3.0)
+    assert len(passed) == 1
+
+
+def test_a_slowdown_slows_the_destination_down() -> None:
+    faults = [{"kind": "slowdown", "target": "flink", "at": 10.0, "lasts": 15.0, "factor": 4}]
+    ended = job(faults, rate=300.0, max_in_flight_requests=2).tables["records"]["ended_s"]
+    assert ((ended > 15) & (ended < 25)).sum() / 10 == pytest.approx(0.25 * 20 / 0.1, rel=0.1)
+
+
+def test_an_idle_destination_takes_a_second_s_worth_at_once() -> None:
+    destination = Destination(AsyncSinkSpec.model_validate(SINK | {"throughput": 50.0}), lambda record: 0.1)
+    taken = [destination.takes(80, now) for now in (0.0, 0.5, 100.0)]
+    assert taken == [50, 25, 50]
+
+
+def test_when_its_time_is_up_the_whole_buffer_goes_in_as_many_requests_as_it_takes() -> None:
+    """A limit of 1 grows to 11 and 21 with the answers; what is left then fills no request, and goes all the same."""
+    simulation, end = inside(12.0, max_batch_size=50, max_time_in_buffer=2.0)
+    while not end.pending:
+        simulation.advance(simulation.now + 0.01)
+    began = simulation.now
+    simulation.advance(began + 1.9)
+    end.limits.limit, buffered = 1, len(end.pending)
+    assert 12 < buffered < 33
+    simulation.advance(began + 2.4)
+    assert end.records_out >= buffered
+
+
+def test_a_destination_that_takes_less_than_one_a_second_takes_one_in_the_end() -> None:
+    done = writing(1.0, 60.0, throughput=0.2).records["done_s"]
+    assert len(done) == pytest.approx(60 * 0.2, abs=2)
 
 
 def offered(monkeypatch: pytest.MonkeyPatch, factor: float) -> tuple[float, float]:
@@ -162,6 +236,12 @@ def test_a_crash_loses_nothing_that_was_buffered_or_in_flight(mode: dict[str, st
     assert (records["redelivered"] > 0).sum() > 0
     early = records["fate"][:1500]
     assert (early == Fate.DELIVERED).all()
+
+
+def test_the_time_of_a_buffer_that_is_lost_empties_no_other() -> None:
+    faults = [{"kind": "crash", "target": "flink", "at": 6.0, "lasts": 1.0}]
+    result = job(faults, rate=20.0, max_batch_size=1000, max_buffered_requests=2000, max_time_in_buffer=10.0)
+    assert 17.1 <= np.nanmin(result.tables["records"]["ended_s"]) < 17.3, "10 s after the restart, and not after the start"
 
 
 @settings(max_examples=8, deadline=None)

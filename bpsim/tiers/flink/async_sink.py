@@ -98,14 +98,14 @@ class Destination:
         self.latency = latency
         """Seconds of a request, by its first record."""
         self._rate = spec.throughput
-        self._left = spec.throughput or 0.0
+        self._left = self._most = max(1.0, spec.throughput or 0.0)
         self._at = 0.0
 
     def takes(self, count: int, now: float) -> int:
         """How many of so many records it takes; the rest fail."""
         if self._rate is None:
             return count
-        self._left = min(self._rate, self._left + (now - self._at) * self._rate)
+        self._left = min(self._most, self._left + (now - self._at) * self._rate)
         self._at = now
         taken = min(count, int(self._left))
         self._left -= taken
