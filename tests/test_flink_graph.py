@@ -18,9 +18,11 @@ from bpsim.scenario import Scenario
 from bpsim.tiers.flink import FlinkJob, FlinkSpec
 from bpsim.tiers.flink.alone import AloneResult
 from bpsim.tiers.flink.debloat import Debloating
+from bpsim.tiers.flink.gate import InputGate, UnionInputGate
 from bpsim.tiers.flink.graph import OperatorSpec
 from bpsim.tiers.flink.topology import Topology
 from tests.flink_jobs import CHECKPOINTS, DEBLOAT, UNALIGNED, alone, line, through
+from tests.pipelines import exponential
 
 AUDIT = {"name": "audit", "inputs": ["source"]}
 SINK = {"name": "sink", "inputs": ["source"]}
@@ -76,14 +78,39 @@ def test_a_share_behind_a_slow_operator_holds_back_those_that_go_another_way() -
     assert (result.records["done_s"] > 110.0).sum() == pytest.approx(80 * 40, rel=0.1)
 
 
-def test_a_task_reads_its_gates_in_turn() -> None:
-    """Two full gates of a slow sink: each gets its half of what the sink does, though one sender has twice as much."""
-    spread = ({**DIAMOND[0], "share": 0.6}, {**DIAMOND[1], "share": 0.4}, DIAMOND[2] | {"rate_limit": 100.0})
-    result = alone(line(*spread), rate=400.0, duration=60.0)
-    fast, slow = (last(result, "numRecordsOut", name) for name in ("fast", "slow"))
-    assert (fast[-1] - fast[0]) / (slow[-1] - slow[0]) == pytest.approx(1.5, rel=0.1), "as they are shared out, in the long run"
-    sink = last(result, "inputQueueLength", "sink")
-    assert sink.max() > 15, "of two gates with ten buffers each"
+class Fed:
+    """A channel that has so many elements."""
+
+    def __init__(self, name: str, count: int) -> None:
+        self.name, self.count, self.ready = name, count, False
+
+    def poll(self) -> str:
+        self.count -= 1
+        return self.name
+
+    def has_data(self) -> bool:
+        return self.count > 0
+
+
+def test_a_task_reads_its_gates_in_turn_and_each_its_channels() -> None:
+    gates = [InputGate(8), InputGate(8)]
+    union = UnionInputGate(gates)
+    for gate, channels in zip(gates, ([Fed("a", 3), Fed("b", 3)], [Fed("x", 6)]), strict=True):
+        for channel in channels:
+            gate.notify(channel)  # type: ignore[arg-type]
+    read = [found[1] for found in iter(union.poll, None)]
+    assert "".join(map(str, read)) == "axbx" * 3
+    gates[1].notify(Fed("y", 1))  # type: ignore[arg-type]
+    assert union.poll() is not None and union.poll() is None
+
+
+def test_a_record_of_many_buffers_is_written_whole_to_every_reader() -> None:
+    """The task stands still in the middle of a copy (hard back pressure), now for one reader, now for the other."""
+    slow = {"rate_limit": 2.0}
+    result = alone(line(AUDIT | slow, SINK | {"service": exponential(0.4)}), rate=5.0, record_bytes=60 * 32768, duration=60.0)
+    for numbers in (result.records["number"], result.beside["record"]):
+        assert len(numbers) > 80 and (np.diff(numbers) == 1).all()
+    assert last(result, "hardBackPressuredTimeMsPerSecond", "source").mean() > 300
 
 
 def test_an_aligned_barrier_waits_for_every_input() -> None:
@@ -107,10 +134,16 @@ def test_each_gate_of_a_union_is_debloated_by_itself() -> None:
 
 def test_a_gate_of_a_union_counts_the_time_without_input() -> None:
     """A task asks its only gate, finds nothing and stops the clock; a union does not ask a gate that has run dry."""
-    union = alone(line(*DIAMOND[:2], DIAMOND[2] | {"service": 0.001}), DEBLOAT, 40.0, 20.0)
-    one = alone(line(DIAMOND[2] | {"inputs": ["source"], "service": 0.001}), DEBLOAT, 40.0, 20.0)
-    busy, wall = (np.median(last(result, "estimatedTimeToConsumeBuffersMs", "sink")) for result in (one, union))
-    assert busy == pytest.approx(32, rel=0.2) and wall > 32768 / (10 * 1029) * 1000 / 2
+    bytes_per_second = []
+    for operators in (DIAMOND, ({"name": "map", "inputs": ["source"]}, {"name": "sink", "service": 0.001})):
+        job = [{"name": "source"}, *operators[:-1], operators[-1] | {"service": 0.001}]
+        simulation = Simulation(through({"operators": job, "options": DEBLOAT}, 200.0))
+        simulation.advance(10.0)
+        assert isinstance(simulation.flink, FlinkJob)
+        gates = simulation.flink.graph.vertices[-1].subtasks[0].gates
+        bytes_per_second.append([gate.meter.throughput for gate in gates if gate.meter is not None])
+    assert bytes_per_second[0] == pytest.approx([150 * 1029, 50 * 1029], rel=0.5)
+    assert bytes_per_second[1] == pytest.approx([1029 / 0.001], rel=0.1)
 
 
 def test_in_1_14_one_size_is_announced_to_all_gates() -> None:
@@ -209,6 +242,13 @@ def test_nothing_is_lost_beside_either() -> None:
     np.testing.assert_array_equal(np.sort(result.tables["side_sinks"]["record"]), np.arange(len(records["fate"])))
 
 
+def test_a_union_with_a_backlog_goes_on_after_a_crash() -> None:
+    job = [{"name": "source"}, *DIAMOND[:2], DIAMOND[2] | {"service": 0.02}]
+    crash = [{"kind": "crash", "target": "flink", "at": 8.0, "lasts": 1.0}]
+    records = run(through({"operators": job}, 100.0, 16.0, faults=crash)).tables["records"]
+    assert (~np.isnan(records["ended_s"])).sum() + records["redelivered"].sum() == pytest.approx(50 * 15, rel=0.05)
+
+
 def test_a_saved_result_has_the_sinks_beside(tmp_path: Any) -> None:
     result = run(whole({}).but(duration=8.0))
     result.save(tmp_path)
@@ -225,9 +265,23 @@ def test_async_io_asks_before_its_answers_are_copied() -> None:
     np.testing.assert_allclose(beside["written_s"] - beside["entered_s"], 0.05, atol=1e-6)
 
 
+def test_copies_for_sinks_beside_are_no_part_of_the_ledger() -> None:
+    """A job that is down is its last checkpoint: what that holds on the way to the last operator, each record once."""
+    job = [WHOLE[0], WHOLE[1] | {"service": 0.02}, *WHOLE[2:]]
+    simulation = Simulation(whole(UNALIGNED, CRASHES, operators=job))
+    for moment in (6.5, 10.0, 13.5):
+        simulation.advance(moment)
+        assert isinstance(simulation.flink, FlinkJob)
+        inside = [int(row[0]) for row in simulation.flink.unfinished() if row[1] == 1]
+        fate = simulation.result().tables["records"]["fate"]
+        assert len(set(inside)) == len(inside) and not (fate[inside] == Fate.DELIVERED).any()
+    assert inside
+
+
 def test_an_async_sink_may_stand_beside_the_writer() -> None:
     beside = {"max_batch_size": 10, "max_in_flight_requests": 2, "max_buffered_requests": 100, "max_time_in_buffer": 0.5}
-    job = [{"name": "source"}, AUDIT | {"async_sink": beside | {"latency": 0.02}}, SINK]
+    ask = {"name": "ask", "async_io": {"latency": 0.3}}
+    job = [{"name": "source"}, ask, {"name": "audit", "async_sink": beside | {"latency": 0.02}}, SINK]
     result = run(through({"operators": job}, rate=100.0, writer={}))
     assert len(result.tables["side_sinks"]["record"]) == pytest.approx(3000, rel=0.1)
     assert (result.tables["records"]["fate"] == Fate.DELIVERED).mean() > 0.95
@@ -294,6 +348,19 @@ def test_shares_that_come_together_in_steps_are_all_records_again() -> None:
 def test_a_graph_that_cannot_be_is_refused(operators: list[dict[str, Any]], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         through({"operators": operators})
+
+
+def test_restored_with_another_parallelism_data_goes_where_its_keys_live_and_else_in_turn() -> None:
+    simulation = Simulation(whole({}))
+    simulation.advance(2.0)
+    assert isinstance(simulation.flink, FlinkJob)
+    graph = simulation.flink.graph
+    graph.clear()
+    graph.restore({(2, 5): [1, 2, 3], (4, 2): list(range(50))})
+    assert [subtask.unfinished for subtask in graph.vertices[2].subtasks] == [[], [1, 2, 3]]
+    homes = simulation._router()(list(range(50)), 2)
+    for number, subtask in enumerate(graph.vertices[4].subtasks):
+        assert subtask.unfinished == [record for record in range(50) if homes[record] == number] != []
 
 
 def test_a_graph_is_rescaled_as_a_whole() -> None:
