@@ -17,6 +17,10 @@ FIRST_STEP = 1e-4
 """Share of the run that the first slice covers, before anything is known of its speed."""
 
 
+class Refused(ValueError):
+    """Too large to be run here; the message says what is too large."""
+
+
 @dataclass(frozen=True)
 class Allowance:
     """`rows` bounds memory: attempts and records, of about 200 bytes each in the tables."""
@@ -36,6 +40,12 @@ class Allowance:
         if expected > self.requests:
             return f"{expected:,.0f} {what} are more than the {self.requests:,.0f} that may be simulated here; `bpsim run` may"
         return None
+
+    def admit(self, scenario: Scenario) -> None:
+        """Raises `Refused` when it is not to begin at all."""
+        refusal = self.refusal(scenario)
+        if refusal is not None:
+            raise Refused(refusal)
 
     def spent(self, simulation: Simulation, wall_s: float) -> str | None:
         """Why to stop here."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,11 @@ def collapse(result: Result) -> bool:
 
 def _collapsed(claim: Claim | None, result: Result) -> bool:
     return collapse(result) if claim is None else claim.check({result.variant: summary(result)}).passed
+
+
+def runs_of(axes: tuple[Axis, Axis | None], seeds: int) -> int:
+    """How many runs a map of these axes takes."""
+    return prod(len(axis.values) for axis in axes if axis is not None) * seeds
 
 
 def explore(

@@ -48,6 +48,11 @@ class Verdict:
     sustained_by: str | None = None
     """What keeps a metastable system down."""
 
+    @property
+    def ends_well(self) -> bool:
+        """Whether requests succeed in the end."""
+        return self.state in ("healthy", "recovered", "degraded")
+
 
 def judge(scenario: Scenario, result: Result, rerun: Rerun, numbers: Numbers | None = None) -> Verdict:
     """The verdict on `result`. Controls are run only when the run ends badly. The summary (`numbers`), if it is at hand, saves

@@ -82,10 +82,14 @@ class Visit:
     def section(self, name: str) -> None:
         self.page.get_by_role("radio", name=name, exact=True).click()
 
+    def idle(self) -> None:
+        """Wait until what has begun to be shown is shown to its end: what is on the page until then may yet be replaced."""
+        self.page.locator("[data-test-script-state=notRunning]").wait_for(state="attached")
+
     def settle(self) -> None:
         """Wait until the page is computed and stands still: a click meant for something that moves meets something else."""
         for _ in range(2):
-            self.page.locator("[data-test-script-state=notRunning]").wait_for(state="attached")
+            self.idle()
             self.page.wait_for_timeout(500)
 
     def button(self, name: str) -> Any:

@@ -12,6 +12,7 @@ import pytest
 from bpsim import shipped
 from bpsim.dashboard.desk import Desk
 from bpsim.dashboard.share import link
+from bpsim.workshop.challenges import catalogue
 from tests.browser import CHROMIUM, ROOT, Visit, served
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -62,8 +63,9 @@ def test_it_opens_on_the_death_spiral(visit: Callable[..., Visit], tmp_path: Pat
     here.verdict("metastable")
     page = here.page
     assert "three times slower" in page.get_by_role("heading", level=2).first.inner_text()
-    assert page.get_by_text("Attempts per request").is_visible()
+    page.get_by_text("Attempts per request").wait_for()
     page.get_by_text("It begins at 60 s in the API").first.wait_for()
+    page.locator("[data-testid=stVegaLiteChart]").nth(4).wait_for()
     assert page.locator("[data-testid=stVegaLiteChart]").count() == 5
     assert int(here.player.get_attribute("data-tokens") or 0) > 0
 
@@ -167,27 +169,30 @@ def test_a_typo_has_a_caret_and_nothing_is_lost(visit: Callable[..., Visit]) -> 
 def test_files_are_opened_or_refused_with_a_reason(visit: Callable[..., Visit], tmp_path: Path) -> None:
     here = visit()
     here.section("Edit")
-    upload = here.page.locator("input[type=file]").last
+
+    def upload(path: Path, words: str) -> None:
+        here.idle()  # each file that is refused or opened gets a new place to drop the next one on
+        here.page.locator("input[type=file]").set_input_files(path)
+        here.page.get_by_text(words).first.wait_for()
+
     large, wrong, good = (tmp_path / name for name in ("large.yaml", "wrong.yaml", "good.yaml"))
     large.write_bytes(b"#" * 50_000_000)
     wrong.write_text("question: who\nduration: 5\n")
     good.write_text(shipped.text("gc_pause").replace("question:", "question: Opened from a file:", 1).replace("file:", "file,"))
-    upload.set_input_files(large)
-    here.page.get_by_text("must be 1.0MB or smaller").wait_for()
+    here.page.get_by_role("textbox", name="YAML").wait_for()
+    upload(large, "must be 1.0MB or smaller")
     here.page.reload()
     here.player.wait_for()
     here.section("Edit")
-    upload.set_input_files(wrong)
-    here.page.get_by_text("'client' is missing").first.wait_for()
+    here.page.get_by_role("textbox", name="YAML").wait_for()
+    upload(wrong, "'client' is missing")
     mine = tmp_path / "mine.properties"
     mine.write_text("linger.ms=7\nbatch.sizes=1\n")
-    upload.set_input_files(mine)
-    here.page.get_by_text("mine.properties:2:1").wait_for()
+    upload(mine, "mine.properties:2:1")
     mine.write_text("linger.ms=7\n")
-    upload.set_input_files(mine)
+    upload(mine, "1 options laid over the scenario")
     here.page.get_by_text("mine.properties:2:1").wait_for(state="detached")
-    upload.set_input_files(good)
-    here.page.get_by_role("heading", name="Opened from a file").wait_for()
+    upload(good, "Opened from a file")
 
 
 def test_it_runs_while_it_is_broken(visit: Callable[..., Visit]) -> None:
@@ -208,6 +213,23 @@ def test_it_runs_while_it_is_broken(visit: Callable[..., Visit]) -> None:
     here.button("Look at it closely").click()
     here.page.locator(".player:not(.live)").wait_for()
     here.page.get_by_role("heading", name="Why", exact=True).wait_for()
+
+
+def test_a_challenge_is_checked_and_an_incident_is_named(visit: Callable[..., Visit]) -> None:
+    here = visit()
+    here.section("Challenges")
+    here.page.get_by_role("heading", name="The API was slow for 20 s").wait_for()
+    here.page.get_by_role("spinbutton", name="Seeds").fill("1")
+    here.page.keyboard.press("Tab")
+    here.page.get_by_role("textbox", name="The pipeline").fill(catalogue()["01_spinner"].solved_text())
+    here.button("Check").click()
+    here.page.get_by_text("Solved.").wait_for()
+    here.section("Incidents")
+    here.page.get_by_role("radio", name="Broker", exact=True).check(force=True)
+    assert here.page.get_by_text("friday.yaml").count() == 0
+    here.button("This is my answer").click()
+    here.page.get_by_text("Right: you said Broker").wait_for()
+    here.page.get_by_text("friday.yaml:19").first.wait_for()
 
 
 def test_variants_are_compared_on_the_same_arrivals(visit: Callable[..., Visit]) -> None:

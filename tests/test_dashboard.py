@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,21 @@ from jsonschema import ValidationError
 from streamlit.testing.v1 import AppTest
 
 from bpsim import shipped
-from bpsim.allowance import Allowance
+from bpsim.allowance import Allowance, Refused
 from bpsim.dashboard.charts import charts, overlay
 from bpsim.dashboard.desk import Desk, Order
-from bpsim.dashboard.live import CHAOS, Live
 from bpsim.dashboard.serve import SETTINGS, command
 from bpsim.dashboard.share import LONGEST, NoLink, link, order_of
 from bpsim.dashboard.upload import opened
-from bpsim.dashboard.view import Refused, Shelf, look, simulate
+from bpsim.dashboard.view import Shelf, look, simulate
 from bpsim.dashboard.words import plain
 from bpsim.document import InvalidScenario
 from bpsim.engine import run
 from bpsim.faults import conditions
 from bpsim.kafka.tables import TABLES
-from bpsim.knobs import FLINK, REAL_NAMES, TARGET, ladder, options
+from bpsim.knobs import FLINK, REAL_NAMES, TARGET, options
+from bpsim.ladder import around, ladder, preferred
+from bpsim.live import CHAOS, Live
 from bpsim.metrics import check
 from bpsim.scenario import Scenario
 from bpsim.tiers.broker.spec import BrokerSpec
@@ -67,6 +69,15 @@ def test_every_option_of_every_scenario_takes_every_value_of_its_ladder_or_says_
                 told = {o.path: o.value for o in options(opened.order.scenario)}
                 assert told[option.path] == steps[-1], option
             opened.unset(option.path)
+
+
+def test_preferred_numbers_go_a_decade_up_and_down_in_even_steps() -> None:
+    steps = preferred(100.0, 1)
+    assert (steps[0], steps[-1], len(steps)) == (10.0, 1000.0, 21)
+    ratios = [after / before for before, after in pairwise(steps)]
+    assert all(ratio == pytest.approx(10**0.1, rel=0.02) for ratio in ratios)
+    load = next(one for one in options(Desk.opened().order.scenario) if one.path == "client.arrivals.rate")
+    assert around(load) == ["40/s", "63/s", "100/s", "160/s", "250/s"]
 
 
 def test_what_is_not_valid_is_not_applied_and_not_lost() -> None:
@@ -233,7 +244,7 @@ def test_words_of_others_are_no_markdown() -> None:
 
 
 def test_a_live_run_is_exact_however_it_is_broken() -> None:
-    live = Live.begin(Desk.opened().order)
+    live = Live.begin(Desk.opened().order.scenario, 1)
     for label in CHAOS:
         live.tick(3.3)
         live.disturb(**CHAOS[label])
@@ -244,15 +255,14 @@ def test_a_live_run_is_exact_however_it_is_broken() -> None:
     live.tick(5.0)
     result = live.result()
     check(result)
-    order = live.as_order()
-    again = run(order.scenario, order.seed)
+    again = run(live.so_far(), 1)
     check(again)
     assert again.fingerprint == result.fingerprint
     assert live.next_film(result)
 
 
 def test_a_dial_says_what_holds_and_not_what_is_added() -> None:
-    live = Live.begin(Desk.opened().order)
+    live = Live.begin(Desk.opened().order.scenario, 1)
     for factor, speed in ((10.0, 0.1), (2.0, 0.5), (2.0, 0.5), (1.0, 1.0)):
         live.tick(1.0)
         live.dial("writer", factor)
@@ -260,14 +270,27 @@ def test_a_dial_says_what_holds_and_not_what_is_added() -> None:
     assert not live.dials
 
 
+def test_a_live_run_keeps_up_with_the_wall_but_not_with_what_nobody_waited_for() -> None:
+    live = Live.begin(Desk.opened().order.scenario, 1)
+    for wall, speed, now in ((100.0, 5.0, 0.0), (100.2, 5.0, 1.0), (103.2, 0.5, 2.0)):
+        live.keep_up(wall, speed)
+        assert live.now == pytest.approx(now)
+    live.running = False
+    live.keep_up(104.0, 5.0)
+    assert live.now == pytest.approx(2.0)
+    live.running = True
+    live.keep_up(104.1, 10.0)
+    assert live.now == pytest.approx(3.0), "a pause is not caught up with"
+
+
 def test_a_turned_knob_keeps_the_live_history() -> None:
     table = Desk.opened()
-    live = Live.begin(table.order)
+    live = Live.begin(table.order.scenario, 1)
     live.tick(5.0)
     live.disturb(**CHAOS["Slow API"])
     live.tick(10.0)
     table.set("client.retry", "{kind: none}")
-    other = live.again(table.order)
+    other = live.again(table.order.scenario, 1)
     assert other.now == live.now
     assert other.simulation.scenario.faults == live.simulation.scenario.faults
     born = [one.result().tables["requests"]["born_s"] for one in (live, other)]
@@ -319,7 +342,8 @@ def test_nothing_is_seen_before_the_bet() -> None:
     page.radio(key="bet-end").set_value("badly")
     next(button for button in page.button if button.label.startswith("Place")).click().run()
     assert page.metric
-    assert any("you said **API**" in words.value for words in page.markdown)
+    assert any("you said **API**, it was **API**" in words.value for words in page.markdown)
+    assert any("it was **it is still down**" in words.value for words in page.markdown)
 
 
 def test_visitors_do_not_see_each_other() -> None:
@@ -472,6 +496,7 @@ def test_what_was_made_of_a_challenge_is_watched_and_not_lost() -> None:
 
 def test_an_incident_shows_metrics_only_until_it_is_answered() -> None:
     page = app(section="Incidents").run()
+    assert not page.exception
     assert page.dataframe[0].value.shape[0] == 12
     shown = " ".join(str(one.value) for one in (*page.markdown, *page.caption))
     assert "friday.yaml" not in shown and "It began" not in shown

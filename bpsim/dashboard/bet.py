@@ -12,7 +12,6 @@ from bpsim.dashboard.words import TIER_NAMES, plain
 
 NOBODY = "nobody"
 ENDS = {"well": "all is well in the end", "badly": "it is still down"}
-WELL = ("healthy", "recovered", "degraded")
 
 
 def settled(desk: Desk, view: View) -> bool:
@@ -47,8 +46,7 @@ def reveal(place: Any, desk: Desk, view: View) -> None:
     bet = desk.bets.get(view.key)
     if not bet or view.verdict is None or not st.session_state.get("betting"):
         return
-    first = min(view.onsets, key=view.onsets.__getitem__, default=NOBODY)
-    end = "well" if view.verdict.state in WELL else "badly"
+    first, end = view.first or NOBODY, "well" if view.verdict.ends_well else "badly"
     with place.container(border=True):
         st.markdown("**Your bet**")
         for what, said, was in (

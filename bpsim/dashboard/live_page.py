@@ -7,12 +7,13 @@ from time import monotonic
 import streamlit as st
 from pydantic import ValidationError
 
-from bpsim.dashboard.desk import Desk
-from bpsim.dashboard.live import CHAOS, DIALS, Live
+from bpsim.allowance import Refused
+from bpsim.dashboard.desk import Desk, Order
 from bpsim.dashboard.player import player
-from bpsim.dashboard.view import Refused
 from bpsim.dashboard.words import plain
+from bpsim.live import CHAOS, DIALS, Live
 from bpsim.metrics import ledger
+from bpsim.output import resolved_scenario
 from bpsim.plots.style import count
 from bpsim.units import format_seconds
 
@@ -34,16 +35,17 @@ def show(desk: Desk) -> None:
 def _live(desk: Desk) -> Live | None:
     live: Live | None = st.session_state.get("live")
     try:
+        order = desk.order
         if live is None:
-            live = Live.begin(desk.order)
-        elif live.order.key != desk.order.key:
-            live = live.again(desk.order)
+            live = Live.begin(order.scenario, order.seed, order.variant)
+        elif st.session_state.live_key != order.key:
+            live = live.again(order.scenario, order.seed, order.variant)
             st.toast("The same history again, under the new settings.")
     except (Refused, ValidationError) as error:
         st.error("This scenario cannot run live.")
         st.code(str(error), language=None, wrap_lines=True)
         return None
-    st.session_state.live = live
+    st.session_state.live, st.session_state.live_key = live, order.key
     return live
 
 
@@ -51,14 +53,13 @@ def _buttons(desk: Desk, live: Live) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Pause" if live.running else "Run", type="primary", disabled=live.ended is not None, key="live-run"):
             live.running = not live.running
-            st.session_state.live_at = monotonic()
             st.rerun()
         if st.button("From the beginning", key="live-again"):
             st.session_state.live = None
             st.rerun()
         if st.button("Look at it closely", help="stop, and open what happened so far under Watch", disabled=live.now < 1):
             live.running = False
-            desk.place(live.as_order())
+            desk.place(Order(resolved_scenario(live.so_far()), (), "base", desk.order.seed, "live_run"))
             st.session_state.pop("live")
             st.session_state.go_to = "Watch"
             st.rerun()
@@ -107,12 +108,8 @@ def _ticking() -> None:
     live: Live | None = st.session_state.get("live")
     if live is None:
         return
-    wall = monotonic()
-    passed = min(wall - st.session_state.get("live_at", wall - EVERY_S), 2 * EVERY_S)
-    st.session_state.live_at = wall
     was_running = live.running
-    if live.running:
-        live.tick(passed * float(st.session_state.get("live-speed", 5)))
+    live.keep_up(monotonic(), float(st.session_state.get("live-speed", 5)))
     result = live.result()
     state = "running" if live.running else "paused"
     player(f"live-{id(live)}", live.next_film(result), [], live=state)

@@ -13,8 +13,9 @@ from bpsim.dashboard.sidebar import MAIN
 from bpsim.dashboard.view import ALLOWANCE
 from bpsim.dashboard.words import plain
 from bpsim.document import InvalidScenario
-from bpsim.knobs import Option, ladder, options
-from bpsim.phase import Phase, explore
+from bpsim.knobs import Option, options
+from bpsim.ladder import around, ladder
+from bpsim.phase import Phase, explore, runs_of
 from bpsim.plots.style import percent
 from bpsim.settings import Axis
 
@@ -36,7 +37,7 @@ def show(desk: Desk) -> None:
     if x is None or (y is not None and y.path == x.path):
         st.info("Choose two different knobs, and values for them.")
         return
-    runs = len(x.values) * (len(y.values) if y is not None else 1) * seeds
+    runs = runs_of((x, y), seeds)
     st.caption(f"{runs} runs of {plain(desk.order.title)}; at most {MOST_RUNS}.")
     key = str((desk.order.key, x, y, seeds))
     kept: dict[str, Phase] = st.session_state.setdefault("map", {})
@@ -54,9 +55,7 @@ def _axis(label: str, paths: list[str], every: dict[str, Option], start: int) ->
     if path not in every:
         return None
     steps = ladder(every[path])
-    at = steps.index(every[path].value)
-    usual = list(steps[max(0, at - 4) : at + 5 : 2])
-    values = st.multiselect(f"Values of {path}", steps, usual, key=f"values-{label}-{path}-{every[path].value}")
+    values = st.multiselect(f"Values of {path}", steps, around(every[path]), key=f"values-{label}-{path}-{every[path].value}")
     return Axis(path, tuple(step for step in steps if step in values)) if values else None
 
 

@@ -10,8 +10,9 @@ from time import monotonic
 
 import streamlit as st
 
+from bpsim.allowance import Refused
 from bpsim.dashboard.desk import Desk, Order
-from bpsim.dashboard.view import Progress, Refused, Shelf, Simulated, View, judged, look, simulate
+from bpsim.dashboard.view import Progress, Shelf, Simulated, View, judged, look, simulate
 from bpsim.dashboard.words import plain
 
 TOLD_S = 1.0

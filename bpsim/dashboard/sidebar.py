@@ -9,7 +9,8 @@ import streamlit as st
 from bpsim import shipped
 from bpsim.dashboard.desk import Desk, variants_of
 from bpsim.dashboard.words import TIER_NAMES, plain
-from bpsim.knobs import DEBLOATING, NONE, TARGET, Option, ladder, options
+from bpsim.knobs import DEBLOATING, NONE, TARGET, Option, options
+from bpsim.ladder import ladder
 
 MAIN: dict[str, str] = {
     "client.arrivals.rate": "Load",

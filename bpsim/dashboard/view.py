@@ -18,7 +18,7 @@ from bpsim.explanation import Explanation
 from bpsim.output import summary_document, verdict_document
 from bpsim.plots.film import film
 from bpsim.plots.reading import Column, FaultWindow, Reading
-from bpsim.plots.wave import onsets
+from bpsim.plots.wave import first_of, onsets
 from bpsim.result import Result
 from bpsim.scenario import Scenario
 from bpsim.verdict import Verdict, judge
@@ -26,10 +26,6 @@ from bpsim.verdict import Verdict, judge
 ALLOWANCE = Allowance()
 Progress = Callable[[str, float], None]
 """Told what is being run and the share done."""
-
-
-class Refused(ValueError):
-    """Too large to be run here; the message says what is too large."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +42,8 @@ class View:
     tiers: tuple[str, ...]
     pressure: dict[str, Column]
     onsets: dict[str, float]
+    first: str | None
+    """The tier that was under lasting pressure before all others; None when none was."""
     faults: list[FaultWindow]
     timeout_s: float
     film: str
@@ -91,6 +89,7 @@ def look(order: Order, run: Simulated) -> View:
         tiers=reading.tiers,
         pressure={tier: reading.pressure(tier) for tier in reading.tiers},
         onsets=onsets(reading),
+        first=first_of(onsets(reading)),
         faults=reading.faults,
         timeout_s=reading.timeout,
         film=json.dumps(film(reading), separators=(",", ":")),
@@ -118,9 +117,7 @@ def _experiment(order: Order, run: Simulated, numbers: dict[str, float]) -> Expe
 def _within(
     scenario: Scenario, seed: int, variant: str, told: Callable[[float], None], allowance: Allowance
 ) -> tuple[Result, str | None]:
-    refusal = allowance.refusal(scenario)
-    if refusal is not None:
-        raise Refused(refusal)
+    allowance.admit(scenario)
     simulation = Simulation(scenario, seed, variant=variant)
     stopped = advance_within(simulation, allowance, told)
     return simulation.result(), stopped

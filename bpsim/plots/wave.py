@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -131,6 +132,11 @@ def onsets(reading: Reading) -> dict[str, float]:
     """When lasting pressure began, in seconds, of the tiers that came under it."""
     found = {tier: reading.summary[f"{tier}_onset_s"] for tier in reading.tiers}
     return {tier: moment for tier, moment in found.items() if isfinite(moment)}
+
+
+def first_of(onsets: Mapping[str, float]) -> str | None:
+    """The tier whose pressure began first; None when nothing came under pressure."""
+    return min(onsets, key=onsets.__getitem__, default=None)
 
 
 def _cascade(ax: Axes, reading: Reading, tiers: list[str], unit: tuple[str, float], width: float) -> None:

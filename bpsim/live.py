@@ -12,20 +12,20 @@ from pydantic import TypeAdapter
 from bpsim.allowance import Allowance
 from bpsim.arrivals import Closed
 from bpsim.counterfactual import without_trigger
-from bpsim.dashboard.desk import Order
-from bpsim.dashboard.view import ALLOWANCE, Refused
 from bpsim.engine import Simulation
 from bpsim.faults import Fault
-from bpsim.output import resolved_scenario
 from bpsim.plots.film import film
 from bpsim.result import Result
 from bpsim.scenario import Scenario
 
+ALLOWANCE = Allowance()
 LONGEST_S = 600.0
 """Simulated seconds after which a live run ends."""
 STEP_S, SLICE_S = 0.25, 0.05
 MOST_S = 0.45
 """Wall seconds that one tick may compute."""
+BEHIND_S = 2.0
+"""Wall seconds that a run makes up for when nobody looked after it; what is beyond is not caught up with."""
 FOLLOWED_PER_S = 8.0
 """Requests a second that are shown on their way."""
 CHAOS: dict[str, dict[str, Any]] = {
@@ -54,9 +54,9 @@ def calm(scenario: Scenario) -> Scenario:
 
 @dataclass
 class Live:
-    """One visitor's live run. `dials` are the faults that stand for a dial that is not at 1."""
+    """A run of `scenario` (without its trouble). `dials` are the faults that stand for a dial that is not at 1."""
 
-    order: Order
+    scenario: Scenario
     simulation: Simulation
     shown_s: float = 0.0
     running: bool = True
@@ -66,15 +66,23 @@ class Live:
     ended: str | None = None
     every: int = 1
     """One of so many requests is shown on its way."""
+    looked_at: float | None = None
+    """Wall clock of the last `keep_up`."""
 
     @classmethod
-    def begin(cls, order: Order, faults: tuple[Fault, ...] = (), until: float = 0.0, allowance: Allowance = ALLOWANCE) -> Live:
-        """A run of `order` without its trouble, but with `faults`, at `until`. Raises `Refused`."""
-        scenario = calm(order.scenario)
-        refusal = allowance.refusal(scenario)
-        if refusal is not None:
-            raise Refused(refusal)
-        live = cls(order, Simulation(scenario.but(faults=faults), order.seed, variant=order.variant))
+    def begin(
+        cls,
+        scenario: Scenario,
+        seed: int,
+        variant: str = "base",
+        faults: tuple[Fault, ...] = (),
+        until: float = 0.0,
+        allowance: Allowance = ALLOWANCE,
+    ) -> Live:
+        """A run of `scenario` without its trouble, but with `faults`, at `until`. Raises `Refused`."""
+        undisturbed = calm(scenario)
+        allowance.admit(undisturbed)
+        live = cls(scenario, Simulation(undisturbed.but(faults=faults), seed, variant=variant))
         start = perf_counter()
         while live.simulation.now < until and live.ended is None:
             live.simulation.advance(min(until, live.simulation.now + STEP_S))
@@ -83,9 +91,9 @@ class Live:
         live.every = max(1, round(len(live.simulation.client.arrivals) / LONGEST_S / FOLLOWED_PER_S))
         return live
 
-    def again(self, order: Order) -> Live:
-        """The same history under other settings: the same arrivals and the same faults, up to now."""
-        live = Live.begin(order, self.simulation.scenario.faults, self.simulation.now)
+    def again(self, scenario: Scenario, seed: int, variant: str = "base") -> Live:
+        """The same history under other settings: the same faults, and with the same seed the same arrivals, up to now."""
+        live = Live.begin(scenario, seed, variant, self.simulation.scenario.faults, self.simulation.now)
         live.dials, live.running = dict(self.dials), self.running
         return live
 
@@ -93,6 +101,13 @@ class Live:
     def now(self) -> float:
         """Simulated seconds done."""
         return self.simulation.now
+
+    def keep_up(self, wall_s: float, speed: float) -> None:
+        """Advance by what has passed on the wall's clock since the last time, at `speed` times its pace."""
+        passed = 0.0 if self.looked_at is None else min(wall_s - self.looked_at, BEHIND_S)
+        self.looked_at = wall_s
+        if self.running:
+            self.tick(passed * speed)
 
     def tick(self, seconds: float, allowance: Allowance = ALLOWANCE) -> None:
         """Advance by simulated `seconds`, or as far as one tick may compute."""
@@ -108,8 +123,8 @@ class Live:
 
     def can(self, target: str) -> bool:
         """Whether that target is there to be disturbed."""
-        spec = self.order.scenario
-        return target in spec.tiers and not (target == "client" and isinstance(spec.client.arrivals, Closed))
+        closed = isinstance(self.scenario.client.arrivals, Closed)
+        return target in self.scenario.tiers and not (target == "client" and closed)
 
     def disturb(self, **what: Any) -> int:
         """Apply a fault now; it ends with the run at the latest. Returns its number."""
@@ -133,9 +148,8 @@ class Live:
         since, self.shown_s = self.shown_s, self.now
         return json.dumps(film(result, since, STEP_S, self.every), separators=(",", ":"))
 
-    def as_order(self) -> Order:
-        """The scenario it has become, up to now, to be looked at closely."""
+    def so_far(self) -> Scenario:
+        """The scenario it has become, up to now: running it gives the same result."""
         scenario = self.simulation.scenario
         begun = tuple(fault for fault in scenario.faults if fault.at < self.now)
-        text = resolved_scenario(scenario.but(duration=self.now, faults=begun))
-        return Order(text, (), "base", self.order.seed, "live_run")
+        return scenario.but(duration=self.now, faults=begun)
