@@ -4,21 +4,43 @@ from __future__ import annotations
 
 from pathlib import Path
 
+
+def _points(where: str, *rates: int) -> tuple[str, ...]:
+    return tuple(f"{where}client.arrivals.points.{i}.rate={rate}/s" for i, rate in enumerate(rates))
+
+
 SMALLER: dict[str, tuple[str, ...]] = {
     "death_spiral": (
         "client.arrivals.rate=100/s", "api.workers=8", "api.service.mean=62.5 ms", "producer.linger=100 ms",
         "variants.fail_fast.api.queue.records=30",
     ),
     "fail_fast_429": (
-        "client.arrivals.rate=200/s", "broker.throughput=512 kB/s", "broker.ack_latency=31.25 ms",
-        "variants.fail_fast.producer.buffer.records=120", "variants.block.producer.buffer.bytes=800 kB",
-        "variants.fail_fast_too_deep.producer.buffer.bytes=800 kB",
+        "client.arrivals.rate=100/s", "broker.throughput=256 kB/s", "broker.ack_latency=62.5 ms",
+        "variants.fail_fast.producer.buffer.records=60", "variants.block.producer.buffer.bytes=400 kB",
+        "variants.fail_fast_too_deep.producer.buffer.bytes=400 kB",
     ),
     "slow_database": (
         "client.arrivals.rate=100/s", "api.workers=13", "producer.buffer.bytes=100 kB", "producer.batch.bytes=3.2 kB",
         "producer.linger=25 ms", "variants.hold.broker.retention.bytes=400 kB", "consumer.max_poll_records=20",
         "flink.service.mean=5 ms", "flink.network_buffers.bytes=128 kB", "writer.batch_rows=20",
         "writer.batch_interval=100 ms", "writer.per_row=2.5 ms", "writer.buffer.records=60",
+    ),
+    "partition_and_heal": (
+        "duration=100 s", "client.arrivals.rate=100/s", "client.record_size=2 kB", "api.workers=20",
+        "flink.service.mean=10 ms", "writer.batch_rows=50", "faults.0.at=20 s", "variants.broker_to_consumer.faults.0.at=20 s",
+    ),
+    "retry_budget": (
+        "client.arrivals.rate=96/s", "api.workers=6", "variants.bucket.client.instances=5", "variants.aws.client.instances=5",
+        "variants.grpc.client.instances=5", "variants.errors_bucket.client.instances=5",
+    ),
+    "circuit_breaker": (
+        "duration=200 s", "faults.0.at=20 s", "variants.partial_failure.faults.0.at=20 s",
+        "variants.one_bad_shard.faults.0.at=20 s", "variants.one_bad_shard_no_breaker.faults.0.at=20 s",
+    ),
+    "big_buffers": ("client.arrivals.rate=50/s", "client.record_size=200 kB", "producer.batch.bytes=200 kB"),
+    "ramp_vs_spike": (
+        "api.contention=5 ms", *_points("", 80, 160, 80), *_points("variants.ramp_naive.", 80, 160, 80),
+        *_points("variants.ramp_backoff.", 80, 160, 80),
     ),
 }  # fmt: skip
 """Settings of a smaller system of the same utilisation, where the full one takes many seconds; `tests/test_scenarios.py`

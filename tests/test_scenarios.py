@@ -20,8 +20,8 @@ CONTROLS = {
     "death_spiral": ("faults.0.factor=1.1", "naive.after_goodput_per_s > 0.99 * naive.after_offered_per_s"),
     "fail_fast_429": ("faults.0.factor=1.1", "block.after_goodput_per_s > 0.99 * block.after_offered_per_s"),
     "slow_database": ("faults.0.factor=1.5", "hold.during_latency_final_s_p99 < 0.5"),
-    "big_buffers": ("client.arrivals.rate=12/s", "big.acked_then_lost == 0"),
-    "retry_budget": ("client.arrivals.rate=100/s", "no_budget.after_goodput_per_s > 0.98 * no_budget.after_offered_per_s"),
+    "big_buffers": ("client.arrivals.rate=6/s", "big.acked_then_lost == 0"),
+    "retry_budget": ("client.arrivals.rate=24/s", "no_budget.after_goodput_per_s > 0.98 * no_budget.after_offered_per_s"),
     "gc_pause": ("faults.0.lasts=300 ms", "naive.after_goodput_per_s > 6.5"),
     "oom_crash": ("client.arrivals.rate=90/s", "heap_10_mb.crashes == 0"),
     "circuit_breaker": ("client.arrivals.rate=60/s", "breaker.held_back == 0"),
@@ -105,7 +105,7 @@ def test_the_control_does_not_show_the_effect(path: Path) -> None:
     from bpsim.claims import parse
 
     change, claim = CONTROLS[path.stem]
-    experiment = run_variants(load(path, (change,)), 1)
+    experiment = run_variants(load(path, (*CHEAP.get(path.stem, ()), change)), 1)
     assert not all(verdict.passed for verdict in experiment.judged), "the claims hold without their cause"
     verdict = parse(claim).check(experiment.summaries)
     assert verdict.passed, verdict
