@@ -31,6 +31,7 @@ def test_every_number_in_prose_is_what_it_is_where_it_comes_from(name: str) -> N
         "It takes 4 s. <!-- numbers: 4 stated -->": "line 1: 4 stated : it has no reason",
         "It takes 4 s. <!-- numbers: 4 = 2 * 3 -->": "line 1: 4 = 2 * 3: it is another",
         "It takes 0.42 s. <!-- numbers: 0.42 = 0.43 -->": "line 1: 0.42 = 0.43: it is another",
+        "It takes 0.42 s. <!-- numbers: 0.42 = 0.41 -->": "line 1: 0.42 = 0.41: it is another",
         "It takes 4 s. <!-- numbers: 4 > 4 -->": "line 1: 4 > 4: it is another",
         "It takes 4 s.\n<!-- numbers: 4 shown -->\n\n```text\n5\n```": "line 1: 4 shown : no block of the page shows it",
         "Twenty. <!-- numbers: ten counts bpsim.result:TIERS -->": "line 1: there is no ten here",
