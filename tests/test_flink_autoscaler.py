@@ -52,6 +52,14 @@ def test_what_comes_in_is_the_rate_and_the_growth_of_the_backlog() -> None:
     assert evaluate(looks(busy=1.0, lag=1200), SPEC.but(catch_up_duration=0.0), TWO)[1].catch_up == 0
 
 
+def test_a_vertex_gets_its_share_of_each_that_it_reads() -> None:
+    rates = (100, 25, 0)
+    seen = [Look(float(now), 0, tuple(Seen(0.1, 0.0, rate * now, rate * now) for rate in rates)) for now in (0, 10)]
+    inputs = [(), ((0, 0.25),), ((0, 0.75), (1, 1.0))]
+    found = evaluate(seen, SPEC, [VertexSpec(128, None, sources) for sources in inputs])
+    assert [vertex.target for vertex in found] == [100, 25, 100]
+
+
 def test_capacity_is_for_the_backlog_the_restart_and_the_load_at_its_utilization() -> None:
     vertex = Evaluated(true_rate=100.0, target=70.0, catch_up=20.0)
     assert vertex.capacity(0.7, SPEC, with_restart=True) == 20 + 70 * 30 / 60 + 70 / 0.7

@@ -242,6 +242,16 @@ def test_nothing_is_lost_beside_either() -> None:
     np.testing.assert_array_equal(np.sort(result.tables["side_sinks"]["record"]), np.arange(len(records["fate"])))
 
 
+def test_of_several_inputs_those_in_the_same_slot_are_local() -> None:
+    places = zip(DIAMOND, ("here", "there", "here"), strict=True)
+    groups = [operator | {"slot_sharing_group": group} for operator, group in places]
+    simulation = Simulation(through({"operators": [{"name": "source", "slot_sharing_group": "there"}, *groups]}))
+    assert isinstance(simulation.flink, FlinkJob)
+    fast, slow, sink = (vertex.subtasks[0] for vertex in simulation.flink.graph.vertices[1:])
+    kinds = [[type(channel).__name__ for channel in subtask.channels] for subtask in (fast, slow, sink)]
+    assert kinds == [["RemoteInputChannel"], ["LocalInputChannel"], ["LocalInputChannel", "RemoteInputChannel"]]
+
+
 def test_a_union_with_a_backlog_goes_on_after_a_crash() -> None:
     job = [{"name": "source"}, *DIAMOND[:2], DIAMOND[2] | {"service": 0.02}]
     crash = [{"kind": "crash", "target": "flink", "at": 8.0, "lasts": 1.0}]

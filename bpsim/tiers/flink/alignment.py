@@ -25,6 +25,8 @@ class Ack:
     """In-flight data that is part of the checkpoint (unaligned), of the inputs."""
     sent: InFlight
     """The same, of the outputs."""
+    further: bool = False
+    """Whether it only adds to what the subtask has said before."""
 
 
 class Alignment:
@@ -125,7 +127,7 @@ class Alignment:
         for output in self._outputs:
             sent.merge(output.overtake(checkpoint))
         if sent.records or sent.size:
-            self._acknowledge(checkpoint, Ack(self._began, self._began, InFlight(), InFlight(), sent))
+            self._acknowledge(checkpoint, Ack(self._began, self._began, InFlight(), InFlight(), sent, True))
 
     def abort(self, checkpoint: int) -> None:
         """The checkpoint has expired: channels that wait for the barriers of others go on."""

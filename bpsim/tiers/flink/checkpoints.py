@@ -200,8 +200,8 @@ class Coordinator:
         if rate is None:
             self._acknowledge((index, number, ack))
         else:
-            in_hand = ack.state.size + ack.persisted.size + ack.sent.size
-            takes = to_grid((self._snapshots.state_bytes[index] + in_hand) / rate)
+            state = 0 if ack.further else self._snapshots.state_bytes[index]
+            takes = to_grid((state + ack.state.size + ack.persisted.size + ack.sent.size) / rate)
             self.clock.call_small(self.clock._now + takes, self._acknowledge, (index, number, ack))
 
     def _acknowledge(self, said: tuple[int, int, Ack]) -> None:
