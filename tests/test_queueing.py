@@ -243,30 +243,30 @@ def test_timeouts_do_not_shorten_the_queue(key: str, length: RunLength) -> None:
     assert (table["work"] != Work.LEFT).all()
 
 
-def test_linger_forms_batches_as_renewal_reward_says() -> None:
-    for key in ids("Kafka linger.ms", "Batch formation wait"):
-        params, exact = CASES[key]["params"], CASES[key]["expected"]
-        linger = params.get("linger_s", 1e6)
-        size = params.get("K_records_per_batch", params.get("K"))
-        tiers = {
-            "producer": {
-                "buffer": {"records": 10**9},
-                "linger": linger,
-                "batch": {"records": size},
-                "max_in_flight": 10**6,
-                "idempotence": False,
-            },
-            "broker": {"ack_latency": 0.0, "partitions": 1},
-        }
-        result = run(station(poisson(params["lambda"]), 0.0, 200_000 / params["lambda"], 1000, tiers=tiers))
-        hops = result.tables["hops"]
-        batches = (hops["tier"] == TIERS.index("producer")) & ~np.isnan(hops["left_s"])
-        records = result.tables["records"]
-        sent = np.repeat(hops["started_s"][batches], hops["count"][batches])
-        waited = sent - records["produced_s"][: len(sent)]
-        FULL.agrees(waited, exact.get("mean_wait_in_batch", exact.get("mean_formation_wait_per_record")), 0.03)
-        if "mean_batch_records" in exact:
-            assert hops["count"][batches].mean() == pytest.approx(exact["mean_batch_records"], rel=0.01)
+@pytest.mark.parametrize("key", ids("Kafka linger.ms", "Batch formation wait"))
+def test_linger_forms_batches_as_renewal_reward_says(key: str, length: RunLength) -> None:
+    params, exact = CASES[key]["params"], CASES[key]["expected"]
+    linger = params.get("linger_s", 1e6)
+    size = params.get("K_records_per_batch", params.get("K"))
+    tiers = {
+        "producer": {
+            "buffer": {"records": 10**9},
+            "linger": linger,
+            "batch": {"records": size},
+            "max_in_flight": 10**6,
+            "idempotence": False,
+        },
+        "broker": {"ack_latency": 0.0, "partitions": 1},
+    }
+    result = run(station(poisson(params["lambda"]), 0.0, length.of(200_000) / params["lambda"], 1000, tiers=tiers))
+    hops = result.tables["hops"]
+    batches = (hops["tier"] == TIERS.index("producer")) & ~np.isnan(hops["left_s"])
+    records = result.tables["records"]
+    sent = np.repeat(hops["started_s"][batches], hops["count"][batches])
+    waited = sent - records["produced_s"][: len(sent)]
+    length.agrees(waited, exact.get("mean_wait_in_batch", exact.get("mean_formation_wait_per_record")), 0.03)
+    if "mean_batch_records" in exact:
+        assert hops["count"][batches].mean() == pytest.approx(exact["mean_batch_records"], rel=0.01)
 
 
 @pytest.mark.parametrize("key", ids("M/M(1,b)/1 bulk service"))
