@@ -78,7 +78,7 @@ def save_figures(results: Results, folder: Path, formats: Sequence[str] = ("svg"
         figure = plot(readings)
         for kind in formats:
             path = folder / f"{name}.{kind}"
-            about = {"Title": name, "Description": alt_text(name, readings)}
+            about = {"Title": name, "Subject" if kind == "pdf" else "Description": alt_text(name, readings)}
             with rc_context(ours):
                 figure.savefig(path, metadata=about | ({"Date": None} if kind == "svg" else {}))
             written.append(path)
