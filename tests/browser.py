@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,12 +56,14 @@ def served() -> Iterator[Server]:
 
 
 class Visit:
-    """One visitor's page, and everything that went wrong on it."""
+    """One visitor's page, and everything that went wrong on it. Pages of one `context` share what the browser has loaded
+    before, so that all but the first come quickly."""
 
-    def __init__(self, browser: Any, url: str, width: int = 1280, query: str = "", **context: Any) -> None:
+    def __init__(self, context: Any, url: str, width: int = 1280, query: str = "", **media: Any) -> None:
         self.url = url
-        self.context = browser.new_context(viewport={"width": width, "height": 900}, **context)
-        self.page = self.context.new_page()
+        self.page = context.new_page()
+        self.page.set_viewport_size({"width": width, "height": 900})
+        self.page.emulate_media(**media)
         self.page.set_default_timeout(120_000)
         self.faults: list[str] = []
         self.page.on("console", lambda message: self.faults.append(message.text) if message.type == "error" else None)
@@ -86,6 +88,14 @@ class Visit:
         """Wait until what has begun to be shown is shown to its end: what is on the page until then may yet be replaced."""
         self.page.locator("[data-test-script-state=notRunning]").wait_for(state="attached")
 
+    def until(self, holds: Callable[[], bool]) -> None:
+        """Wait until `holds`, as long as for anything else."""
+        for _ in range(1200):
+            if holds():
+                return
+            self.page.wait_for_timeout(100)
+        raise TimeoutError("it never came to hold")
+
     def settle(self) -> None:
         """Wait until the page is computed and stands still: a click meant for something that moves meets something else."""
         for _ in range(2):
@@ -106,5 +116,5 @@ class Visit:
 
     def leave(self) -> None:
         """Close, and hold that nothing went wrong."""
-        self.context.close()
+        self.page.close()
         assert not self.faults, self.faults

@@ -18,6 +18,8 @@ from bpsim.plots.style import count
 from bpsim.units import format_seconds
 
 FACTORS = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0)
+LEAST_S = 1.0
+"""Simulated seconds that are worth a closer look."""
 EVERY_S = 1.0
 """Wall seconds from tick to tick."""
 
@@ -57,7 +59,10 @@ def _buttons(desk: Desk, live: Live) -> None:
         if st.button("From the beginning", key="live-again"):
             st.session_state.live = None
             st.rerun()
-        if st.button("Look at it closely", help="stop, and open what happened so far under Watch", disabled=live.now < 1):
+        closely = st.button("Look at it closely", help="stop, and open what happened so far under Watch")
+        if closely and live.now < LEAST_S:
+            st.toast("There is nothing to see yet: let it run for a second.")
+        elif closely:
             live.running = False
             desk.place(Order(resolved_scenario(live.so_far()), (), "base", desk.order.seed, "live_run"))
             st.session_state.pop("live")
