@@ -24,7 +24,7 @@ from bpsim.scenario import Scenario
 from bpsim.streams import AttemptDraws, Streams, to_grid
 from bpsim.tiers.api import Api, inside, outside
 from bpsim.tiers.broker import Broker
-from bpsim.tiers.client import NEW_REQUEST, Client
+from bpsim.tiers.client import NEW_REQUEST, Client, attempt_table, request_table
 from bpsim.tiers.consumer import Consumer
 from bpsim.tiers.flink import Flink, FlinkJob, FlinkSpec
 from bpsim.tiers.flink.jobgraph import Surroundings
@@ -262,8 +262,8 @@ class Simulation:
         """The tables as they stand now; the ledger is checked. Raises `LedgerError` when it does not balance."""
         if isinstance(self.flink, FlinkJob):
             self.flink.graph.settle()
-        requests = self.client.request_table()
-        attempts = self.client.attempt_table() | self.api.columns()
+        requests = request_table(self.client)
+        attempts = attempt_table(self.client) | self.api.columns()
         retries = sum(1 for _, row, _ in self.client.orbit if row != NEW_REQUEST)
         check_attempts(attempts, requests, inside(self.api), outside(self.api), self.client.link.travelling(), retries)
         return Result(

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bpsim.comparison import What, opened
+from bpsim.contenders import What, opened
 from bpsim.designs import Kind, Point, points_of, span
 from bpsim.document import InvalidScenario, Problem
 from bpsim.metrics import METRICS, summary

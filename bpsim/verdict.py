@@ -9,28 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import ceil, inf, isfinite, isnan, nan, sqrt
+from math import ceil, isnan, nan, sqrt
 from typing import Literal
 
 import numpy as np
 
-from bpsim.arrivals import Closed
 from bpsim.counterfactual import Trigger, trigger_of, without_retries, without_trigger
+from bpsim.drain import SIGMAS, Drain, drain_after
 from bpsim.metrics import summary
 from bpsim.metrics.health import STEP_S, Health, health
-from bpsim.metrics.occupancy import Occupancy
 from bpsim.result import TIERS, Outcome, Result
 from bpsim.scenario import Scenario
 from bpsim.units import format_bytes, format_rate, format_seconds
-from bpsim.utilisation import capacities
 
 State = Literal["healthy", "degraded", "recovered", "metastable", "overloaded", "crashed", "inconclusive"]
 Rerun = Callable[[Scenario, str], Result | None]
 """Runs a changed scenario with the same seed; the words say which control it is. None: controls are not wanted."""
 Numbers = Mapping[str, float]
 """`metrics.summary`."""
-SIGMAS = 3.0
-"""A queue drains within so many standard deviations of its mean time."""
 PROCESSES = {"api": "API process", "consumer": "consuming process", "writer": "database"}
 HARMED = 0.99
 """Share of requests that must succeed for nobody to have noticed."""
@@ -168,57 +164,6 @@ def _after_trouble(result: Result, trigger: Trigger, found: Numbers) -> Verdict:
 
 def _seconds(value: float) -> str:
     return "an unknown time" if isnan(value) else format_seconds(value)
-
-
-@dataclass(frozen=True)
-class Drain:
-    """How long a backlog takes to drain: `mean_s`, and `bound_s` with three standard deviations (facts A3: the variance is
-    n(λ + μ)/(μ − λ)³). Infinite when the load is not below the capacity."""
-
-    backlog: float
-    offered_per_s: float
-    capacity_per_s: float
-
-    @property
-    def spare(self) -> float:
-        return self.capacity_per_s - self.offered_per_s
-
-    @property
-    def mean_s(self) -> float:
-        return self.backlog / self.spare if self.spare > 0 else inf
-
-    @property
-    def bound_s(self) -> float:
-        if self.spare <= 0:
-            return inf
-        if not self.backlog:
-            return 0.0
-        deviation = sqrt(self.backlog * (self.offered_per_s + self.capacity_per_s) / self.spare**3)
-        return self.mean_s + SIGMAS * deviation
-
-
-def drain_after(scenario: Scenario, result: Result, moment: float) -> Drain:
-    """The slowest drain from `moment` on among the tiers that a reply waits for. First tries only are the load: retries are
-    what might sustain a collapse. Closed clients offer what they get, so they leave capacity for the backlog."""
-    tiers = ["api", "producer"]
-    if scenario.broker is not None and scenario.broker.overflow == "hold_producer":
-        tiers = list(TIERS[1:])
-    born = result.tables["requests"]["born_s"]
-    rate = float((born >= moment).sum()) / max(result.ended_s - moment, 1e-9)
-    occupancy, able = Occupancy(result), capacities(scenario, result.ended_s)
-    slowest = Drain(0.0, rate, inf)
-    for tier in tiers:
-        if tier not in able or tier not in occupancy.tiers:
-            continue
-        presence = occupancy.tiers[tier]
-        begin, end = presence.inside
-        there = (begin <= moment) & ~(end <= moment)
-        backlog = float(np.broadcast_to(presence.weight, begin.shape)[there].sum())
-        offered = 0.0 if isinstance(scenario.client.arrivals, Closed) else rate
-        found = Drain(backlog, offered, able[tier])
-        if found.bound_s > (slowest.bound_s if isfinite(slowest.capacity_per_s) else 0.0):
-            slowest = found
-    return slowest
 
 
 def _collapsed(scenario: Scenario, result: Result, trigger: Trigger, rerun: Rerun) -> Verdict:

@@ -12,7 +12,8 @@ import pytest
 from scipy.stats import ttest_rel
 
 import bpsim
-from bpsim.comparison import Comparison, compare, contenders, named
+from bpsim.comparison import Comparison, compare
+from bpsim.contenders import contenders, named
 from bpsim.metrics.headlines import headline
 from bpsim.paired import Difference, paired, share_interval, together
 from tests.files import TINY

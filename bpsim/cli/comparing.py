@@ -17,7 +17,8 @@ from rich.text import Text
 from bpsim.cli.app import Exit, fail, say
 from bpsim.cli.looking import load_or_fail
 from bpsim.cli.many import Common, check_out, making, print_table, save_figure, write
-from bpsim.comparison import Comparison, hold_against, named
+from bpsim.comparison import Comparison, hold_against
+from bpsim.contenders import named
 from bpsim.folder import SCHEMA_VERSION
 from bpsim.metrics import METRICS
 from bpsim.metrics.headlines import headline

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from bpsim.comparison import What, opened
+from bpsim.contenders import What, opened
 from bpsim.designs import Span, span
 from bpsim.goals import Goal, goal
 from bpsim.metrics.headlines import headline

@@ -15,7 +15,7 @@ from bpsim.arrivals import Closed, Open
 from bpsim.faults import Fault
 from bpsim.kernel.clock import Clock
 from bpsim.policies.retry import outcomes
-from bpsim.result import CRITICALITIES, Column, Outcome, Table, Work
+from bpsim.result import CRITICALITIES, Column, Outcome, Work
 from bpsim.streams import AttemptDraws, Draws, Floats, Streams, column, to_grid
 from bpsim.tiers.client.link import Link
 from bpsim.tiers.client.restraint import Restraint
@@ -269,49 +269,20 @@ class Client:
             return len(self.born)
         return int(np.searchsorted(self.arrivals, self.clock.now))
 
-    def request_table(self) -> Table:
-        """The `requests` table. A request has ended when its last attempt has and no other is to come; one that was
-        hedged has succeeded with any of its attempts, and is pending while any is."""
-        n, count = self.requests, self.count
-        request = np.frombuffer(self.request, dtype=np.int32)
-        last = np.full(n, -1, dtype=np.int32)
-        last[request] = np.arange(count, dtype=np.int32)
-        outcomes_so_far = np.frombuffer(self.outcome, dtype=np.uint8)
-        for decisive in (PENDING, OK) if self.spec.hedge else ():
-            rows = np.flatnonzero(outcomes_so_far[:count] == decisive)
-            last[request[rows]] = rows
-        outcome = outcomes_so_far[last]
-        ended = np.frombuffer(self.ended, dtype=np.float64)[last]
-        to_come = np.array([row for _, row, _ in self.orbit if row != NEW_REQUEST], dtype=np.int64)
-        outcome[to_come] = PENDING
-        ended[to_come] = nan
-        classes = np.broadcast_to(np.uint8(CRITICALITIES.index("critical")), n)
-        if self._class_edges is not None:
-            drawn = column(self._classes.upto(n), n)
-            classes = np.searchsorted(self._class_edges, drawn, side="right").astype(np.uint8)
-        return {
-            "born_s": self.arrivals[:n] if self._think is None else column(self.born, n),
-            "ended_s": ended,
-            "outcome": outcome,
-            "attempts": np.bincount(request, minlength=n),
-            "criticality": classes,
-            "size_bytes": np.broadcast_to(np.int64(self.spec.record_size), n),
-        }
+    def births(self, count: int) -> Column:
+        """When each of the first `count` requests was meant to be sent."""
+        return self.arrivals[:count] if self._think is None else column(self.born, count)
+
+    def criticalities(self, count: int) -> Column:
+        """`criticality` of each of the first `count` requests."""
+        if self._class_edges is None:
+            return np.broadcast_to(np.uint8(CRITICALITIES.index("critical")), count)
+        drawn = column(self._classes.upto(count), count)
+        return np.searchsorted(self._class_edges, drawn, side="right").astype(np.uint8)
 
     def attempt_column(self, values: array[float] | array[int] | bytearray, dtype: Any = np.float64) -> Column:
         """One column of the `attempts` table; shared once the run is over (an eighth less memory at its peak)."""
         return column(values, self.count, dtype, share=self.clock.over)
-
-    def attempt_table(self) -> Table:
-        """The client's columns of the `attempts` table."""
-        return {
-            "request": self.attempt_column(self.request, np.int32),
-            "number": self.attempt_column(self.number, np.int32),
-            "sent_s": self.attempt_column(self.sent),
-            "ended_s": self.attempt_column(self.ended),
-            "outcome": self.attempt_column(self.outcome, np.uint8),
-            "work": self.attempt_column(self.work, np.uint8),
-        }
 
 
 def _draw(arrivals: Open, streams: Streams, duration: float, faults: tuple[Fault, ...]) -> Floats:
