@@ -33,6 +33,7 @@ class Front:
         self.arrived = 0
         """Requests of open arrivals that have been sent."""
         self.look_again()
+        self._eager = client.eager
         self._oldest = 0
         self._due = inf
 
@@ -49,7 +50,7 @@ class Front:
         orbit, ongoing, small = client.orbit, api.servers.ongoing, clock.small
         outcome, accept, complete, plain = client.outcome, api.accept, api.complete, client.plain
         requests, numbers, sent = client.request, client.number, client.sent
-        arrival, due, eager, events = self._next_arrival, self._due, client.eager, 0
+        arrival, due, events = self._next_arrival, self._due, 0
         while True:
             source, time = ARRIVAL, arrival
             if orbit and orbit[0][0] < time:
@@ -73,7 +74,7 @@ class Front:
                 continue
             if source == TIMEOUT:
                 expired = self._oldest
-                number = self._time_out(expired, time, eager)
+                number = self._time_out(expired, time)
                 due = self._due
                 if not number:
                     continue
@@ -101,12 +102,12 @@ class Front:
                 due = self._due = self._next_due()
         self.events += events
 
-    def _time_out(self, attempt: int, time: float, eager: int) -> int:
-        """The time of `attempt`, the oldest, is over. Returns the number of its retry, if it is one of the first `eager` and
-        nothing else is to happen before that; 0: there is nothing more to do now."""
+    def _time_out(self, attempt: int, time: float) -> int:
+        """The time of `attempt`, the oldest, is over. Returns the number of its retry, if that comes in this instant and
+        nothing else before it; 0: there is nothing more to do now."""
         client = self.client
         outcome, number = client.outcome, client.number[attempt]
-        at_once = number < eager
+        at_once = number < self._eager
         if outcome[attempt] != PENDING:
             at_once = False
         elif not at_once:
