@@ -19,6 +19,7 @@ from bpsim.tiers.flink.conf import FlinkConf
 from bpsim.tiers.flink.conf_file import parse_conf
 from bpsim.tiers.flink.graph import OperatorSpec
 from bpsim.tiers.flink.placement import shares
+from bpsim.tiers.flink.topology import Topology
 from tests.flink_jobs import through
 
 JOB = [{"name": "source", "parallelism": 2}, {"name": "sink", "parallelism": 2}]
@@ -76,8 +77,8 @@ def test_an_editor_knows_flinks_options_and_their_defaults() -> None:
 
 def test_channels_within_a_task_manager_ask_for_no_buffers() -> None:
     operators = [OperatorSpec(name=name, parallelism=2) for name in ("source", "sink")]
-    apart = shares(operators, spec().resolved)
-    together = shares(operators, spec(options={"taskmanager.numberOfTaskSlots": 2}).resolved)
+    apart = shares(Topology.of(operators), spec().resolved)
+    together = shares(Topology.of(operators), spec(options={"taskmanager.numberOfTaskSlots": 2}).resolved)
     assert apart.keys() == together.keys() == {(0, 0), (0, 1), (1, 0), (1, 1)}
     assert apart[0, 0].outputs[0].size == together[0, 0].outputs[0].size == 12
     assert apart[1, 0].floating[0].size == 8
@@ -95,7 +96,7 @@ def test_pools_get_less_when_buffers_are_scarce() -> None:
         "taskmanager.memory.network.min": "6m",
         "taskmanager.memory.network.max": "6m",
     }
-    found = shares(operators, spec(options=scarce).resolved)
+    found = shares(Topology.of(operators), spec(options=scarce).resolved)
     assert 11 <= found[0, 0].outputs[0].size < 28
     assert sum(found[0, n].outputs[0].size + found[1, n].floating[0].size + 5 * 2 for n in range(5)) == 192
 
