@@ -131,16 +131,12 @@ class Simulation:
 
     def _demand(self, name: str, law: Any) -> Callable[[int], float]:
         """Work by record: it belongs to the request and attempt the record comes from."""
-        layers = AttemptDraws(self.streams, name, law.sample).layers
+        draws = AttemptDraws(self.streams, name, law.sample)
 
         def demand(record: int) -> float:
             assert self.producer is not None
             attempt = self.producer.attempt[record]
-            client = self.client
-            request = client.request[attempt]
-            draws = layers[client.number[attempt] & 15]
-            values = draws.values
-            return values[request] if request < len(values) else draws.upto(request + 1)[request]
+            return draws.at(self.client.request[attempt], self.client.number[attempt])
 
         return demand
 

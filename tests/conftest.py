@@ -9,7 +9,7 @@ from tests.run_length import CI_SHARE, FULL, RunLength
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seeds", type=int, default=20, help="seeds a shipped scenario's claims are held over (default 20)")
-    parser.addoption("--full", action="store_true", help="the full run lengths and every long variant, not CI's share of them")
+    parser.addoption("--full", action="store_true", help="the full run lengths, not the share of them that CI takes")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -158,3 +158,24 @@ def test_errors_are_failures_after_the_work() -> None:
 def test_requests_in_service_slow_those_that_begin() -> None:
     result = run(station({"kind": "deterministic", "rate": 40}, 1.0, 200.0, workers=1000, contention=0.01))
     assert metrics.summary(result)["latency_success_s_p50"] == pytest.approx(1 / (1 - 0.01 * 40), rel=0.02)
+
+
+def test_at_one_instant_timeouts_come_first_then_arrivals_then_retries() -> None:
+    """A request times out at the instant of the next arrival, then two do, and all are tried again at once."""
+    arrivals = {"kind": "piecewise", "spacing": "constant", "points": [{"at": 0.0, "rate": 1.0}]}
+    retry = {"kind": "immediate", "max_attempts": 3}
+    attempts = run(station(arrivals, 100.0, 6.5, retry=retry, timeout=1.0)).tables["attempts"]
+    assert (np.diff(attempts["sent_s"]) >= 0).all()
+    sent = list(zip(attempts["request"].tolist(), attempts["number"].tolist(), strict=True))
+    assert sent[:6] == [(0, 0), (1, 0), (0, 1), (2, 0), (0, 2), (1, 1)]
+
+
+def test_an_immediate_retry_is_the_next_attempt_of_its_request() -> None:
+    arrivals = {"kind": "piecewise", "spacing": "constant", "points": [{"at": 0.0, "rate": 1.0}]}
+    retry = {"kind": "immediate", "max_attempts": 3}
+    attempts = run(station(arrivals, 100.0, 2.9, retry=retry, timeout=0.4)).tables["attempts"]
+    first = attempts["request"] == 0
+    assert attempts["number"][first].tolist() == [0, 1, 2]
+    assert np.diff(attempts["sent_s"][first]) == pytest.approx(0.4)
+    assert (attempts["ended_s"] - attempts["sent_s"])[first] == pytest.approx(0.4)
+    assert set(attempts["outcome"][first]) == {Outcome.TIMED_OUT}

@@ -54,9 +54,6 @@ MISTAKES: dict[str, set[str | None]] = {
 """Where nothing happens to anybody, and the application, that is the API, makes a mistake (or, in one variant, none)."""
 EXPLAINED = 2
 """Seeds whose explanations are looked at, too."""
-LONG = {"oom_crash": "heap_10_gb"}
-"""A variant that takes longer than the others together, and whose claims are at least five standard deviations away (the
-walk to 10⁶ requests inside takes 10,000 ± 17 s): it is run for every fifth seed, and for all by `--full`."""
 PARTS = 2
 """Tests that share the seeds of one scenario, so that it keeps two cores busy."""
 
@@ -74,17 +71,9 @@ def wrong_roots(experiment: Experiment) -> list[str]:
     return wrong
 
 
-def variants_of(path: Path, seed: int, full: bool) -> tuple[str, ...]:
-    """The variants that are run with `seed`; none named are all of them."""
-    long = LONG.get(path.stem)
-    if long is None or full or seed % 5 == 1:
-        return ()
-    return tuple(name for name in load(path).variants if name != long)
-
-
-def failed_claims(path: Path, seed: int, only: tuple[str, ...]) -> list[str]:
+def failed_claims(path: Path, seed: int) -> list[str]:
     """The claims that fail with `seed`, and the roots that are not found."""
-    experiment = run_variants(load(path, CHEAP.get(path.stem, ())), seed, only, controls=False)
+    experiment = run_variants(load(path, CHEAP.get(path.stem, ())), seed, controls=False)
     for result in experiment.results.values():
         metrics.check(result)
     lost = wrong_roots(experiment) if seed <= EXPLAINED else []
@@ -94,9 +83,9 @@ def failed_claims(path: Path, seed: int, only: tuple[str, ...]) -> list[str]:
 @pytest.mark.sweep
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_claims_hold_over_seeds_and_the_root_is_found(path: Path, part: int, seeds: int, full: bool) -> None:
+def test_claims_hold_over_seeds_and_the_root_is_found(path: Path, part: int, seeds: int) -> None:
     mine = range(1 + part, seeds + 1, PARTS)
-    failed = [line for seed in mine for line in failed_claims(path, seed, variants_of(path, seed, full))]
+    failed = [line for seed in mine for line in failed_claims(path, seed)]
     assert not failed, "\n".join(failed)
 
 

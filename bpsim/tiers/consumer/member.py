@@ -43,6 +43,9 @@ class Group(Protocol):
 class Member:
     """Polls when its hands are empty; with `when_full: pause` only what fits downstream, so it never stands blocked."""
 
+    SERVERS: type[LaneServers | TimedServers] = LaneServers
+    """Where fetches are under way: in the lane, which is quick, unless it matters whether there are any."""
+
     def __init__(
         self,
         clock: Clock,
@@ -70,7 +73,7 @@ class Member:
         self._outbox = outbox
         self._latency = latency
         self._limits = limits
-        self._fetching: LaneServers | TimedServers = LaneServers(clock, self._fetched)
+        self._fetching = self.SERVERS(clock, self._fetched)
         self._waits = limits.may_wait
         self._sent_at = 0.0
         self._wait = Alarm(clock, self.poll)

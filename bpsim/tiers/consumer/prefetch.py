@@ -20,9 +20,10 @@ class PrefetchingMember(Member):
     under way while records are handled. librdkafka's own thread fetches at any time, until `queued_min` records of every
     partition or `queued_bytes` are there, and throws them away when the application pauses (librdkafka #2703)."""
 
+    SERVERS = TimedServers
+
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self._fetching = TimedServers(self._clock, self._fetched)
         self._java = self._spec.client == "java"
         self._buffers: dict[int, deque[Range]] = {}
         self._buffered: dict[int, int] = {}
