@@ -34,6 +34,7 @@ from bpsim.tiers.job import Job
 from bpsim.tiers.producer import Producer
 from bpsim.tiers.writer import InsertRetry, Writer
 from bpsim.trouble import Hands, Trouble
+from bpsim.utilisation import overloads
 
 
 class Standstill(AssertionError):
@@ -278,6 +279,7 @@ class Simulation:
                 **(self.flink.tables() if isinstance(self.flink, FlinkJob) else {}),
             },
             provenance=self._provenance(len(requests["born_s"]), len(attempts["sent_s"])),
+            overloads=[(one.begin_s, one.end_s) for one in overloads(self.scenario)],
         )
 
     def _tiers_with_rows(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
@@ -171,6 +172,8 @@ class Result:
     """Versions, wall time and event counts; never part of `fingerprint`."""
     places: dict[str, str] = field(default_factory=dict)
     """Where the scenario's parts stand: path (`faults.0.factor`) -> `file:line`; see `document.places`."""
+    overloads: Sequence[tuple[float, float]] = ()
+    """When more arrives than can be done, or than in the end: (begin, end) in seconds; see `utilisation.overloads`."""
 
     def place(self, path: str) -> str:
         """Where `path`, or the nearest part around it that was written down, stands: `file:line`; the path itself for a
@@ -235,7 +238,7 @@ class Result:
 
 TABLES = ("requests", "attempts", "records", "hops", "marks")
 OF_A_FLINK_JOB = ("flink", "checkpoints", "side_sinks")
-_HEAD = ("scenario", "seed", "replication", "variant", "duration_s", "ended_s", "provenance", "places")
+_HEAD = ("scenario", "seed", "replication", "variant", "duration_s", "ended_s", "provenance", "places", "overloads")
 
 
 def _read_table(path: Path) -> Table:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from math import inf
+from math import inf, isnan, nan
 
-from bpsim.arrivals import Closed
+from bpsim.arrivals import Closed, Piecewise
 from bpsim.faults import conditions, turning_points
 from bpsim.scenario import Scenario
 
@@ -92,6 +92,37 @@ def predicted(scenario: Scenario) -> Iterator[Load]:
         for tier, capacity in capacities(scenario, begin).items():
             yield Load(tier, begin, end, rate, capacity)
             rate = min(rate, capacity)
+
+
+@dataclass(frozen=True)
+class Overload:
+    """A stretch of too high a load, and the highest rate meanwhile (first tries, a second)."""
+
+    begin_s: float
+    end_s: float
+    rate_per_s: float
+
+
+def overloads(scenario: Scenario) -> Iterator[Overload]:
+    """The stretches in which more arrives, first tries alone, than the narrowest tier can do at full speed, or more than
+    arrives in the end. Users who wait for their replies (closed arrivals) never bring more than is done."""
+    arrivals, able = scenario.client.arrivals, capacities(scenario)
+    if not able or isinstance(arrivals, Closed):
+        return
+    much = min(able.values())
+    if isinstance(arrivals, Piecewise):
+        much = min(much, arrivals.points[-1].rate * (1 + 1e-9))
+    corners = sorted({0.0, *(moment for moment in arrivals.corners() if moment < scenario.duration)})
+    began, peak = nan, 0.0
+    for begin, end in pairwise([*corners, scenario.duration]):
+        high = max(arrivals.rate_at(begin), arrivals.rate_before(end))
+        if high > much:
+            began, peak = (begin, high) if isnan(began) else (began, max(peak, high))
+        elif not isnan(began):
+            yield Overload(began, begin, peak)
+            began = nan
+    if not isnan(began):
+        yield Overload(began, scenario.duration, peak)
 
 
 def _rate(scenario: Scenario, begin: float, end: float) -> float:

@@ -11,18 +11,12 @@ import pytest
 from typer.testing import CliRunner
 
 from bpsim.cli.app import app
-from bpsim.engine import run
 from bpsim.experiment import Experiment, run_variants
 from bpsim.explanation import Explanation, explain
-from bpsim.explanation.causes import Cause
-from bpsim.explanation.harm import told_apart
-from bpsim.explanation.roots import Signs
 from bpsim.metrics.bookmarks import bookmarks
-from bpsim.metrics.pressure import Stretch
 from bpsim.metrics.spans import stretches
 from bpsim.output import summary_document, write
 from bpsim.result import Outcome, Result
-from bpsim.scenario import Scenario
 from bpsim.scenario_file import load
 from tests.made_results import Asked, Mark, Try, fault, made, once, served
 
@@ -114,28 +108,6 @@ def found(experiment: Experiment) -> dict[str, Explanation]:
 def test_the_roots_are_the_tiers_that_nobody_made_wait(found: dict[str, Explanation], variant: str, roots: set[str]) -> None:
     assert set(found[variant].roots) == roots, found[variant].headline
     assert (found[variant].root in roots) if roots else found[variant].root is None
-
-
-def test_harm_that_no_cause_explains_counts_when_it_is_not_tiny_beside_the_rest() -> None:
-    def of(begin: float, size: float) -> Stretch:
-        return Stretch("client", "harmed", begin, begin + 0.5, size)
-
-    load = Cause("client", "load", "client.arrivals", 60.0, 120.0)
-    tiny, small, worst, late = of(37.2, 9), of(50.0, 10), of(60.1, 1000), of(140.0, 9)
-    assert told_apart([tiny, small, worst, late], [load]) == ([small, worst], [tiny, late])
-    assert told_apart([tiny], [load]) == ([tiny], []), "when there is nothing else it is the trouble"
-    hiccup = Cause("api", "fault", "faults.0", 36.5, 37.0)
-    assert told_apart([tiny, worst], [hiccup, load]) == ([tiny, worst], []), "a fault that harms a few is a cause of its own"
-
-
-def test_harm_apart_from_the_trouble_is_told_and_does_not_delay_its_end() -> None:
-    result = run(load(FOLDER / "codel.yaml", ("duration=130 s",)).variants["request_codel"], seed=2)
-    assert Signs(Scenario.model_validate(result.scenario), result).apart[0].begin_s == pytest.approx(37.2, abs=0.05)
-    found = explain(result)
-    assert found.roots == ("client",)
-    (felt,) = found.part("felt")
-    assert (felt.time_s, felt.until_s, felt.values["apart"]) == (pytest.approx(60, abs=0.1), pytest.approx(120, abs=0.1), 10)
-    assert "10 fail or are slow while no cause acts (37.2 s)" in felt.words
 
 
 def test_pressure_climbs_from_the_writer_to_the_api(found: dict[str, Explanation]) -> None:
@@ -247,7 +219,7 @@ def test_the_command_explains_a_folder(experiment: Experiment, tmp_path: Path) -
     write(experiment, tmp_path / "out", ["bpsim"], lambda folder: None)
     done = CliRunner().invoke(app, ["explain", str(tmp_path / "out"), "--variant", "hold"])
     assert done.exit_code == 0, done.output
-    assert done.stdout.startswith("It begins at 20 s in the writer, which becomes 20 times slower (")
+    assert done.stdout.startswith("It begins at 20 s in the DB writer, which becomes 20 times slower (")
     assert "What started it" in done.stdout and "How it ended" in done.stdout
     told = CliRunner().invoke(app, ["explain", str(tmp_path / "out"), "--json"])
     document = json.loads(told.stdout)

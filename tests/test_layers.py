@@ -9,7 +9,7 @@ import bpsim
 
 ROOT = Path(bpsim.__file__).parent
 LAYERS = [
-    {"units", "streams", "folder", "shipped"},
+    {"units", "streams", "folder", "shipped", "names"},
     {"spec", "document"},
     {"result"},
     {"policies"},

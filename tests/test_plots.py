@@ -81,7 +81,7 @@ def test_alt_text_has_the_key_numbers() -> None:
     assert "with_fault: 20 % of requests failed; 20 writes for nobody" in alt_text("losses", results)
     assert "with_fault: p99 before 50 ms, in the fault 1 s, after 1 s" in alt_text("latency", results)
     assert "calm: 100 % answered in time." in alt_text("goodput", results)
-    assert "client at 5.0 s" in alt_text("wave", results)
+    assert "client at 4.1 s" in alt_text("wave", results)
 
 
 def test_nothing_to_draw_is_said() -> None:
@@ -201,7 +201,7 @@ def test_records_in_any_tier_count_as_on_their_way() -> None:
 
 def test_onsets_are_those_that_came() -> None:
     assert onsets(Reading(calm())) == {}
-    assert onsets(Reading(faulty()))["client"] == pytest.approx(5.0)
+    assert onsets(Reading(faulty()))["client"] == pytest.approx(4.1)
 
 
 def test_spread_keeps_the_order_and_the_gap_and_moves_as_little_as_it_can() -> None:

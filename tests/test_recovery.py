@@ -68,5 +68,5 @@ def test_pressure_begins_where_the_fault_is_and_travels_upstream() -> None:
     found = summary(made(asked, hops=hops, marks=marks, **tiers))
     onsets = [found[f"{tier}_onset_s"] for tier in ("writer", "flink", "consumer", "client", "api")]
     assert onsets[:3] == pytest.approx([5, 6.4, 8], abs=0.21)
-    assert onsets[3] == pytest.approx(8.5)
+    assert onsets[3] == pytest.approx(8.2), "the first has waited twice as long as usual"
     assert onsets[4] == inf

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 
 from bpsim.explanation.beginning import beginning, does, harmless, sends
-from bpsim.explanation.case import Case, at, percent, the
+from bpsim.explanation.case import Case, at, percent
 from bpsim.explanation.course import course, stop
 from bpsim.explanation.ending import ending
 from bpsim.explanation.felt import felt
 from bpsim.explanation.lost import lost
 from bpsim.explanation.model import TITLES, Explanation, Finding, Part
+from bpsim.names import the
 from bpsim.result import Result
 
 __all__ = ["TITLES", "Explanation", "Finding", "Part", "explain"]

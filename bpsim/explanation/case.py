@@ -69,11 +69,6 @@ def at(moment_s: float) -> str:
     return f"{moment_s:,.1f} s".replace(".0 s", " s")
 
 
-def the(tier: str) -> str:
-    """`the API`, `Flink`: a tier in a sentence."""
-    return {"api": "the API", "flink": "Flink"}.get(tier, f"the {tier}")
-
-
 def percent(share: float) -> str:
     """A share in a sentence; what is not all of it is not called 100 %."""
     text = f"{100 * share:.0f} %" if share < 0.99 or share >= 1 else f"{100 * share:.4g} %"

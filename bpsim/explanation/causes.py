@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
-from math import inf, isnan, nan
+from math import inf, nan
 from typing import Literal
 
-from bpsim.arrivals import Closed, Piecewise
+from bpsim.arrivals import Piecewise
 from bpsim.scenario import Scenario
-from bpsim.utilisation import capacities
+from bpsim.utilisation import overloads
 
 
 @dataclass(frozen=True)
@@ -40,25 +39,9 @@ def _faults(scenario: Scenario) -> Iterator[Cause]:
 
 
 def _loads(scenario: Scenario) -> Iterator[Cause]:
-    """The stretches in which more arrives, first tries alone, than the narrowest tier can do at full speed, or more than
-    arrives in the end. Users who wait for their replies (closed arrivals) never bring more than is done."""
-    arrivals, able = scenario.client.arrivals, capacities(scenario)
-    if not able or isinstance(arrivals, Closed):
-        return
-    much = min(able.values())
-    if isinstance(arrivals, Piecewise):
-        much = min(much, arrivals.points[-1].rate * (1 + 1e-9))
-    corners = sorted({0.0, *(moment for moment in arrivals.corners() if moment < scenario.duration)})
-    began, peak = nan, 0.0
-    for begin, end in pairwise([*corners, scenario.duration]):
-        high = max(arrivals.rate_at(begin), arrivals.rate_before(end))
-        if high > much:
-            began, peak = (begin, high) if isnan(began) else (began, max(peak, high))
-        elif not isnan(began):
-            yield Cause("client", "load", _path(scenario, began), began, begin, peak)
-            began = nan
-    if not isnan(began):
-        yield Cause("client", "load", _path(scenario, began), began, inf, peak)
+    for one in overloads(scenario):
+        end = one.end_s if one.end_s < scenario.duration else inf
+        yield Cause("client", "load", _path(scenario, one.begin_s), one.begin_s, end, one.rate_per_s)
 
 
 def _path(scenario: Scenario, moment: float) -> str:

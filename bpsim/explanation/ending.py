@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import inf, isfinite
 
-from bpsim.explanation.case import Case, at, sentence, the
+from bpsim.explanation.case import Case, at, sentence
 from bpsim.explanation.course import pressure_over
 from bpsim.explanation.model import Finding
 from bpsim.metrics.bookmarks import out_of_memory
+from bpsim.names import the
 from bpsim.result import Work
 from bpsim.units import format_bytes, format_rate, format_seconds
 from bpsim.utilisation import capacities
@@ -46,7 +47,7 @@ def ending(case: Case) -> Iterator[Finding]:
 
 def _users_well(case: Case) -> float:
     """When users noticed nothing any more, in seconds; inf: never, -inf: they noticed nothing at all."""
-    return case.signs.harm[-1].end_s if case.signs.harm else -inf
+    return max((one.end_s for one in case.signs.harm), default=-inf)
 
 
 def _then(moment: float, over: float, words: str, never: str, still: str) -> str:

@@ -43,18 +43,18 @@ def felt(case: Case) -> Iterator[Finding]:
 
 
 def _harm(case: Case, slower: str, values: dict[str, float]) -> Finding:
-    first, last = case.signs.harm[0], case.signs.harm[-1]
+    first, until = case.signs.harm[0], max(one.end_s for one in case.signs.harm)
     kinds = {f.name.lower(): case.summary[f.name.lower()] for f in FAILURES}
     failed = sum(kinds.values())
     worst = sorted((name for name, number in kinds.items() if number), key=lambda name: -kinds[name])
     told = ", ".join(f"{kinds[name]:,.0f} {ENDINGS[name][0]}" for name in worst[:3])
-    words = f"Users notice {span(first.begin_s, last.end_s)}: {failed:,.0f} of {case.summary['offered']:,.0f} requests fail"
+    words = f"Users notice {span(first.begin_s, until)}: {failed:,.0f} of {case.summary['offered']:,.0f} requests fail"
     words += f" ({told})" if told else f", but {first.peak:,.0f} take over twice as long as before"
     path = ENDINGS[worst[0]][1] if worst else "client"
     if case.signs.apart:
         values |= {"apart": sum(one.peak for one in case.signs.apart)}
         words += f"; {values['apart']:,.0f} fail or are slow while no cause acts ({_moments(case.signs.apart)})"
-    return case.finding("felt", "client", first.begin_s, last.end_s, path, f"{words}{slower}.", failed=failed, **values)
+    return case.finding("felt", "client", first.begin_s, until, path, f"{words}{slower}.", failed=failed, **values)
 
 
 def _moments(stretches: list[Stretch]) -> str:

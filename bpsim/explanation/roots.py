@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bpsim.explanation.causes import Cause, causes
-from bpsim.explanation.harm import NEAR_S, told_apart
 from bpsim.metrics.bookmarks import out_of_memory
+from bpsim.metrics.harm import NEAR_S, harm
 from bpsim.metrics.occupancy import Occupancy
-from bpsim.metrics.pressure import PRESSED_BUSY, Kind, Stretch, harmed, pressed
-from bpsim.metrics.spans import time_in
+from bpsim.metrics.pressure import Kind, Stretch, pressed
+from bpsim.metrics.spans import level_at, time_in
 from bpsim.result import TIERS, Outcome, Result, Work
 from bpsim.scenario import Scenario
 
@@ -51,8 +51,8 @@ class Signs:
         self.causes = [cause for cause in causes(self.scenario) if cause.begin_s < self.result.ended_s]
         self.occupancy = Occupancy(self.result)
         self.stretches = pressed(self.result, self.occupancy)
-        harm = harmed(self.result, min((cause.begin_s for cause in self.causes), default=0.0))
-        self.harm, self.apart = told_apart(harm, self.causes)
+        found = harm(self.result)
+        self.harm, self.apart = found.trouble, found.apart
 
     def there(self, tier: str, moment: float, *kinds: Kind) -> bool:
         """Whether `tier` is under pressure (of these kinds, or any) about `moment`."""
@@ -121,13 +121,13 @@ def _blame_for_users(signs: Signs, moment: float) -> Cause:
 
 
 def _turns_away_idle(signs: Signs, moment: float) -> bool:
-    """Whether most of those that fail are turned away by an API that has workers to spare."""
+    """Whether most of those that fail are turned away by an API that has workers to spare when they come. What is shed has
+    waited in the queue, behind workers that were all busy."""
     attempts, api = signs.result.tables["attempts"], signs.occupancy.tiers["api"]
-    span = np.array([moment, moment + NEAR_S])
-    failed = (attempts["ended_s"] >= span[0]) & (attempts["ended_s"] < span[1]) & (attempts["outcome"] != Outcome.OK)
-    rejected = np.isin(attempts["outcome"][failed], (Outcome.REJECTED, Outcome.UNAVAILABLE))
-    busy = time_in(*api.busy, span)[0] / (np.diff(span)[0] * api.servers)
-    return bool(rejected.any() and rejected.mean() > 0.5 and busy < PRESSED_BUSY)
+    failed = (attempts["ended_s"] >= moment) & (attempts["ended_s"] < moment + NEAR_S) & (attempts["outcome"] != Outcome.OK)
+    rejected = np.isin(attempts["outcome"], (Outcome.REJECTED, Outcome.UNAVAILABLE)) & (attempts["work"] != Work.SHED)
+    spare = level_at(*api.busy, attempts["sent_s"][failed & rejected]) < api.servers
+    return bool(failed.any() and spare.sum() > 0.5 * failed.sum())
 
 
 def _blame(signs: Signs, tier: str, moment: float) -> Cause:
@@ -142,7 +142,7 @@ def _own(signs: Signs, tier: str, moment: float) -> Cause:
     if cause is not None:
         return cause
     earlier = [one for one in signs.causes if one.begin_s <= moment]
-    return earlier[-1] if earlier else Cause("client", "load", "client.arrivals", 0.0, np.inf)
+    return earlier[-1] if earlier else Cause("client", "load", "client.arrivals", moment, np.inf)
 
 
 def _when_blocked(tier: str) -> Callable[[Signs, float], str | None]:

@@ -8,8 +8,9 @@ from math import isfinite
 
 import numpy as np
 
+from bpsim.metrics.harm import harm
 from bpsim.metrics.occupancy import Occupancy
-from bpsim.metrics.pressure import Stretch, fault_window, harmed, pressed, retried_share
+from bpsim.metrics.pressure import Stretch, fault_window, pressed, retried_share
 from bpsim.result import TIERS, Fate, Outcome, Result
 
 MANY_RETRIES = 0.1
@@ -40,14 +41,13 @@ def bookmarks(
     result: Result,
     occupancy: Occupancy | None = None,
     stretches: list[Stretch] | None = None,
-    harm: list[Stretch] | None = None,
+    trouble: list[Stretch] | None = None,
 ) -> list[Bookmark]:
-    """The moments of `result` in order of time; what did not happen is not among them. What `pressed` and `harmed` found, if
+    """The moments of `result` in order of time; what did not happen is not among them. What `pressed` and `harm` found, if
     it is at hand, saves finding it again."""
     window = fault_window(result)
     since = window[0] if window is not None else 0.0
     stretches = pressed(result, occupancy or Occupancy(result)) if stretches is None else stretches
-    harm = harmed(result, since) if harm is None else harm
     found = [
         *_faults(result, window),
         *_pressure([one for one in stretches if one.begin_s >= since or one.kind != "saturated"], result.ended_s),
@@ -55,7 +55,7 @@ def bookmarks(
         *_retries(result),
         *_deaths(result),
         *_losses(result),
-        *_harm(harm),
+        *_harm(harm(result).trouble if trouble is None else trouble),
     ]
     return sorted(found, key=lambda mark: (mark.time_s, TIERS[::-1].index(mark.tier), mark.name))
 
@@ -130,8 +130,9 @@ def _losses(result: Result) -> Iterator[Bookmark]:
             yield Bookmark(name, float(when.min()), tier, words)
 
 
-def _harm(harm: list[Stretch]) -> Iterator[Bookmark]:
-    if harm:
-        yield Bookmark("users_notice", harm[0].begin_s, "client", "users notice: requests fail or take much longer")
-        if isfinite(harm[-1].end_s):
-            yield Bookmark("recovered", harm[-1].end_s, "client", "users notice nothing any more")
+def _harm(trouble: list[Stretch]) -> Iterator[Bookmark]:
+    if trouble:
+        yield Bookmark("users_notice", trouble[0].begin_s, "client", "users notice: requests fail or take much longer")
+        well = max(one.end_s for one in trouble)
+        if isfinite(well):
+            yield Bookmark("recovered", well, "client", "users notice nothing any more")

@@ -9,19 +9,15 @@ from typing import Literal
 import numpy as np
 
 from bpsim.metrics.occupancy import Occupancy, Presence
-from bpsim.metrics.spans import Floats, per_window, quantiles, stretches, time_in
-from bpsim.result import Column, Outcome, Result, Work
+from bpsim.metrics.spans import Floats, per_window, stretches, time_in
+from bpsim.result import Column, Result, Work
 
 PRESSED_FILL, PRESSED_BLOCKED, PRESSED_BUSY = 0.9, 0.5, 0.99
 WINDOW_S, LASTING = 0.2, 5
 """Pressure is lasting when it is there in so many windows in a row."""
-NOTICED, AT_LEAST, SLOWER = 0.01, 3, 2.0
-"""Users notice when over 1 % of the requests (3 at least) of a second fail, or take twice as long as p99 did before."""
 LAG_S = 1.0
 """A broker is behind when it holds more unread records than are produced in this time."""
 Kind = Literal["saturated", "blocked", "full", "behind", "harmed"]
-WORKING = ("api", "flink", "writer")
-"""Tiers whose servers being busy all the time means that there is more to do than they can."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +28,8 @@ class Stretch:
     - `blocked`: its servers wait for room downstream half of the time or more; `peak`: largest share of a window.
     - `full`: its buffer is nine tenths full or more; `peak`: its fill.
     - `behind`: the broker holds more than is produced in a second; `peak`: unread records.
-    - `harmed` (the client): requests fail or take much longer than before; `peak`: failed and slow requests in all.
+    - `harmed` (the client): requests fail or take much longer than before; `peak`: failed and slow requests in all, `share`:
+      of those whose users knew how they fared meanwhile.
     """
 
     tier: str
@@ -40,6 +37,7 @@ class Stretch:
     begin_s: float
     end_s: float
     peak: float
+    share: float = nan
 
 
 @dataclass(frozen=True)
@@ -87,33 +85,6 @@ def fault_window(result: Result) -> tuple[float, float] | None:
     return float(begins.min()), float(ends.max()) if len(ends) == len(begins) else result.ended_s
 
 
-def onsets(result: Result, occupancy: Occupancy) -> dict[str, float]:
-    """`<tier>_onset_s`: when each tier came under pressure for at least a second after the first fault began: its buffer 90 %
-    full, its servers blocked half of the time, or all of them busy all the time. For the client: its requests fail or take
-    twice as long as before."""
-    window = fault_window(result)
-    if window is None:
-        return {}
-    edges = np.arange(window[0], result.ended_s, WINDOW_S)
-    if len(edges) <= LASTING:
-        return {}
-    harm = harmed(result, window[0], 1.0)
-    found = {"client_onset_s": min((max(one.begin_s, window[0]) for one in harm if one.end_s > window[0]), default=inf)}
-    for tier, presence in occupancy.tiers.items():
-        if tier != "client":
-            strain = Strain.of(presence, edges)
-            pressed = strain.is_blocked | strain.is_full | (strain.is_busy if tier in WORKING else False)
-            found[f"{tier}_onset_s"] = first_lasting(pressed, edges)
-    return found
-
-
-def first_lasting(pressed: Column, edges: Floats) -> float:
-    """Begin of the first of `LASTING` windows in a row that are all pressed; inf when there are none."""
-    run = np.convolve(pressed, np.ones(LASTING, dtype=np.int64), "valid")
-    found = np.flatnonzero(run == LASTING)
-    return float(edges[found[0]]) if len(found) else inf
-
-
 def pressed(result: Result, occupancy: Occupancy) -> list[Stretch]:
     """Every stretch of lasting pressure of the tiers behind the client, in order of beginning; gaps of less than a second
     do not end one."""
@@ -149,32 +120,6 @@ def _stretches(tier: str, kind: Kind, mask: Column, edges: Floats, values: Float
         until = inf if edges[end] >= ended_s else float(edges[end])
         found.append(Stretch(tier, kind, float(edges[first]), until, float(values[first:end].max())))
     return found
-
-
-def harmed(result: Result, since_s: float, step_s: float = 1.0, gap: int = 5) -> list[Stretch]:
-    """When users noticed: windows of `step_s` in which over 1 % of the requests that ended (3 at least) failed or, from
-    `since_s` on, took over twice the p99 of before. Good stretches shorter than `gap` windows do not end one."""
-    requests = result.tables["requests"]
-    ended = requests["outcome"] != Outcome.PENDING
-    when, latency = requests["ended_s"][ended], (requests["ended_s"] - requests["born_s"])[ended]
-    usual = float(quantiles(latency[when < since_s], (0.99,))[0])
-    bad = (requests["outcome"][ended] != Outcome.OK) | ((latency > SLOWER * usual) & (when >= since_s))
-    before = np.arange(since_s, -step_s, -step_s)[1:][::-1]
-    edges = np.concatenate((before, np.arange(since_s, result.ended_s + step_s, step_s)))
-    if len(edges) < 2:
-        return []
-    total, worse = per_window(when, edges), per_window(when[bad], edges)
-    mask = (worse > NOTICED * total) & (worse >= AT_LEAST)
-    found = []
-    for first, end in stretches(mask, gap=gap, least=1):
-        mine = when[bad & (when >= edges[first]) & (when < edges[end])]
-        until = inf if end == len(edges) - 1 or _nobody_after(when, edges[end]) else float(mine.max())
-        found.append(Stretch("client", "harmed", float(mine.min()), until, float(len(mine))))
-    return found
-
-
-def _nobody_after(when: Floats, moment: float) -> bool:
-    return not bool((when >= moment).any())
 
 
 def retried_share(result: Result, edges: Floats) -> Floats:

@@ -82,6 +82,12 @@ def quantiles(values: Floats, levels: tuple[float, ...]) -> Floats:
     return np.asarray(np.sort(values)[ranks])
 
 
+def level_at(begin: Floats, end: Floats, moments: Floats) -> Floats:
+    """How many spans [begin, end) there are at each of `moments`; a NaN end is still to come."""
+    begun = np.searchsorted(np.sort(begin[~np.isnan(begin)]), moments, side="right")
+    return np.asarray(begun - np.searchsorted(np.sort(end[~np.isnan(end)]), moments, side="right"))
+
+
 def stretches(mask: NDArray[np.bool_], gap: int = 1, least: int = 1) -> list[tuple[int, int]]:
     """The [first, end) index ranges in which `mask` is true, those less than `gap` apart taken as one, and of those the ones
     that are `least` long."""

@@ -11,7 +11,8 @@ from bpsim.metrics.health import health
 from bpsim.metrics.lag import LAG_METRICS, log_lag
 from bpsim.metrics.ledger import ledger
 from bpsim.metrics.occupancy import Occupancy
-from bpsim.metrics.pressure import fault_window, onsets
+from bpsim.metrics.onsets import onsets
+from bpsim.metrics.pressure import fault_window
 from bpsim.metrics.spans import level_peak, quantiles
 from bpsim.metrics.windows import FAILURES, LEVELS, NAMES, latencies, tier_columns
 from bpsim.result import CRITICALITIES, TIERS, Column, Fate, Outcome, Result, Work

@@ -12,9 +12,10 @@ import numpy as np
 
 from bpsim.metrics import ledger, summary, timeseries
 from bpsim.metrics.bookmarks import BY_CHANCE_S
+from bpsim.metrics.harm import harm
 from bpsim.metrics.journeys import Journeys
 from bpsim.metrics.occupancy import Occupancy
-from bpsim.metrics.pressure import Stretch, harmed, pressed
+from bpsim.metrics.pressure import Stretch, pressed
 from bpsim.metrics.windows import tier_columns
 from bpsim.result import TIERS, Outcome, Result
 from bpsim.units import parse
@@ -130,7 +131,7 @@ class Reading:
         """Stretches of lasting pressure, users' harm among them, in order of beginning. Servers that are all at work for
         under two seconds are left out, and before the first fault all that are."""
         since = min((fault.begin for fault in self.faults), default=0.0)
-        every = [*pressed(self.result, self.occupancy), *harmed(self.result, since)]
+        every = [*pressed(self.result, self.occupancy), *harm(self.result).trouble]
         news = [one for one in every if one.kind != "saturated" or self._is_news(one, since)]
         return sorted(news, key=lambda one: (one.begin_s, -TIERS.index(one.tier)))
 
