@@ -11,8 +11,8 @@ def _points(where: str, *rates: int) -> tuple[str, ...]:
 
 SMALLER: dict[str, tuple[str, ...]] = {
     "death_spiral": (
-        "client.arrivals.rate=100/s", "api.workers=8", "api.service.mean=62.5 ms", "producer.linger=100 ms",
-        "variants.fail_fast.api.queue.records=30",
+        "client.arrivals.rate=60/s", "api.workers=5", "api.service.mean=65 ms", "producer.linger=150 ms",
+        "variants.fail_fast.api.queue.records=18",
     ),
     "fail_fast_429": (
         "client.arrivals.rate=100/s", "broker.throughput=256 kB/s", "broker.ack_latency=62.5 ms",

@@ -110,5 +110,5 @@ def test_a_prediction_stands_beside_what_happened(
 
 
 def test_a_shipped_scenario_comes_in_its_smaller_form() -> None:
-    assert Lesson("one").load("death_spiral").base.client.arrivals.rate == 100  # type: ignore[union-attr]
-    assert "client.arrivals.rate=100/s" in SMALLER["death_spiral"]
+    assert Lesson("one").load("death_spiral").base.client.arrivals.rate == 60  # type: ignore[union-attr]
+    assert "client.arrivals.rate=60/s" in SMALLER["death_spiral"]
