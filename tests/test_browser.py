@@ -260,7 +260,7 @@ def test_a_cell_of_the_map_opens_its_run(visit: Callable[..., Visit]) -> None:
     here.page.get_by_text("Share of 1 seeds").wait_for()
     here.button("Open this run").click()
     here.player.wait_for()
-    here.page.get_by_text("40/s", exact=True).first.wait_for()
+    here.page.get_by_text("25/s", exact=True).first.wait_for()
 
 
 def test_the_bet_is_placed_with_the_keyboard_before_anything_is_seen(visit: Callable[..., Visit]) -> None:
