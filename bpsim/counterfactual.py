@@ -8,6 +8,9 @@ from typing import Any
 from bpsim.arrivals import Piecewise
 from bpsim.scenario import Scenario
 
+RETRIES, TRIGGER = "without retries", "without the trigger"
+"""What each control is called."""
+
 
 @dataclass(frozen=True)
 class Trigger:
@@ -58,3 +61,9 @@ def without_retries(scenario: Scenario) -> Scenario | None:
     if client.breaker is None and client.throttle is None:
         change["instances"] = 1
     return scenario.but(client=change)
+
+
+def controls(scenario: Scenario) -> dict[str, Scenario]:
+    """Every control there is of `scenario`, in the order in which they are asked for."""
+    calm = without_retries(scenario)
+    return ({} if calm is None else {RETRIES: calm}) | {TRIGGER: without_trigger(scenario)}

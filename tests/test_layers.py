@@ -35,7 +35,6 @@ LAYERS = [
         "goals",
         "contenders",
     },
-    {"drain"},
     {"verdict"},
     {"experiment", "phase", "comparison", "trials", "live"},
     {"hysteresis", "sweeps", "tuning"},

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from bpsim.counterfactual import trigger_of, without_retries, without_trigger
-from bpsim.drain import Drain
 from bpsim.engine import run
 from bpsim.scenario import Scenario
 from bpsim.verdict import Verdict, judge
+from bpsim.verdict.drain import Drain
 from tests.pipelines import exponential, poisson, station
 
 NAIVE = {"kind": "immediate", "max_attempts": 4}
