@@ -9,7 +9,8 @@ question that takes many runs:
 
 `measure` is a module-level function (or a `functools.partial` of one) from `Result` to what is wanted of it: it travels to
 where the run is made, so the tables of a run never travel. What comes back is in the order of `runs`, and the same numbers
-wherever they were made. A `Place` makes the runs: `here`, `processes(n)`, or `dask("dask://scheduler:8786")`.
+wherever they were made. A `Place` makes the runs: `here`, `processes(n)`, or `dask("dask://scheduler:8786")`. `Workers` are
+processes that stay, for who serves others: their `place` is one, too.
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ from contextlib import closing
 from typing import TypeVar
 
 from bpsim.runs.journal import Journal, JournalInUse, JournalMismatch
-from bpsim.runs.places import Place, PlaceFailed, dask, here, place_of, processes
-from bpsim.runs.run import Measure, Run, RunFailed, code_fingerprint
+from bpsim.runs.places import Place, dask, here, place_of, processes
+from bpsim.runs.run import Measure, PlaceFailed, Run, RunFailed, code_fingerprint
+from bpsim.runs.workers import CalledOff, Job, Task, Workers
 from bpsim.scenario import Scenario
 
 __all__ = [
+    "CalledOff",
+    "Job",
     "Journal",
     "JournalInUse",
     "JournalMismatch",
@@ -33,6 +37,8 @@ __all__ = [
     "Progress",
     "Run",
     "RunFailed",
+    "Task",
+    "Workers",
     "code_fingerprint",
     "dask",
     "grid",

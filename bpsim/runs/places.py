@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection
 from typing import Any
 
-from bpsim.runs.run import Measure, Run, RunFailed, code_fingerprint, make
+from bpsim.runs.run import Finished, Measure, PlaceFailed, Run, RunFailed, code_fingerprint, make
+from bpsim.runs.workers import Workers
 
-Finished = Generator[tuple[int, Any], None, None]
 Place = Callable[[Sequence[Run], Measure[Any]], Finished]
-"""Makes and measures runs, and yields (number of the run, its measure) as they finish, in any order. Closing the iterator
-calls off what has not finished."""
+"""Makes and measures runs."""
 PATIENCE_S = 10
 """How long a cluster may take to answer."""
-
-
-class PlaceFailed(RuntimeError):
-    """The place cannot make runs (any more): why, and the way out."""
 
 
 def place_of(on: str | None, jobs: int) -> Place:
@@ -47,37 +35,13 @@ def processes(count: int) -> Place:
     def place(runs: Sequence[Run], measure: Measure[Any]) -> Finished:
         if not runs:
             return
-        code = code_fingerprint()
-        lifeline, held = Pipe(duplex=False)
-        pool = ProcessPoolExecutor(min(count, len(runs)), initializer=_hang_on, initargs=(lifeline, held))
-        numbers: dict[Future[Any], int] = {}
-        try:
-            numbers |= {pool.submit(make, run, measure, code): number for number, run in enumerate(runs)}
-            for future in as_completed(numbers):
-                yield numbers.pop(future), future.result()
-        except BrokenProcessPool:
-            raise PlaceFailed("a process was killed (out of memory?); try fewer --jobs or a shorter duration") from None
-        finally:
-            if numbers:
-                held.close()
-            pool.shutdown(wait=True, cancel_futures=True)
-            held.close()
-            lifeline.close()
+        with Workers(min(count, len(runs))) as workers:
+            try:
+                yield from workers.place(runs, measure)
+            except PlaceFailed as error:
+                raise PlaceFailed(f"{error}; try fewer --jobs or a shorter duration") from None
 
     return place
-
-
-def _hang_on(lifeline: Connection, held: Connection) -> None:
-    """In a new process: interrupts are the parent's business, and when the parent lets go of `held`, or dies, it is over."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    held.close()
-
-    def wait() -> None:
-        with suppress(EOFError, OSError):
-            lifeline.poll(None)
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 def dask(address: str) -> Place:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bpsim.engine import run as simulate
 from bpsim.result import Result
@@ -17,10 +17,16 @@ from bpsim.scenario import Scenario
 T = TypeVar("T")
 Measure = Callable[[Result], T]
 """What is wanted of a run; it can be pickled."""
+Finished = Generator[tuple[int, Any], None, None]
+"""(number of the run, its measure) as they finish, in any order; closing it calls off what has not finished."""
 
 
 class RunFailed(RuntimeError):
     """A run ended with an error: which, and the error."""
+
+
+class PlaceFailed(RuntimeError):
+    """The place cannot make runs (any more): why, and the way out."""
 
 
 @dataclass(frozen=True)
