@@ -1,5 +1,6 @@
 """The dashboard: `streamlit run app.py`, or `bpsim dashboard` where bpsim is installed."""
 
-from bpsim.dashboard.page import show
+if __name__ == "__main__":  # the processes that runs are made in import this file, too
+    from bpsim.dashboard.page import show
 
-show()
+    show()

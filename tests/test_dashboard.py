@@ -19,8 +19,9 @@ from bpsim.dashboard.charts import charts, overlay
 from bpsim.dashboard.desk import Desk, Order
 from bpsim.dashboard.serve import SETTINGS, command
 from bpsim.dashboard.share import LONGEST, NoLink, link, order_of
+from bpsim.dashboard.study import Shelf
 from bpsim.dashboard.upload import opened
-from bpsim.dashboard.view import Shelf, look, simulate
+from bpsim.dashboard.view import View, look, made
 from bpsim.dashboard.words import plain
 from bpsim.document import InvalidScenario
 from bpsim.engine import run
@@ -53,6 +54,10 @@ def desk(*changes: tuple[str, str]) -> Desk:
         found.set(path, value)
     assert not found.problems
     return found
+
+
+def view_of(order: Order) -> View:
+    return look(order, made(order))
 
 
 def test_every_option_of_every_scenario_takes_every_value_of_its_ladder_or_says_why_not() -> None:
@@ -122,9 +127,9 @@ def test_every_shipped_scenario_opens(name: str) -> None:
 def test_a_link_gives_the_same_result() -> None:
     table = desk(("client.retry", "{kind: exponential, base: 100 ms}"))
     table.reseed(7)
-    sent = look(table.order, simulate(table.order))
+    sent = view_of(table.order)
     received = order_of(link(table.order))
-    assert look(received, simulate(received)).fingerprint == sent.fingerprint
+    assert view_of(received).fingerprint == sent.fingerprint
     assert sent.fingerprint == run(table.order.scenario, 7).fingerprint
 
 
@@ -179,24 +184,24 @@ def test_absurd_numbers_are_refused_with_a_message(path: str, value: str, words:
         assert words in str(table.problems[0])
     else:
         with pytest.raises(Refused, match=words):
-            simulate(table.order)
+            made(table.order)
 
 
 def test_a_run_that_costs_too_much_is_stopped_and_says_so() -> None:
     table = desk()
-    stopped = simulate(table.order, allowance=Allowance(events=2500))
+    stopped = made(table.order, allowance=Allowance(events=2500))
     view = look(table.order, stopped)
     assert stopped.stopped and "2,500 events" in stopped.stopped
     assert 0 < stopped.result.ended_s < 30
     check(stopped.result)
     assert any("interrupted" in warning for warning in view.warnings)
-    slow = simulate(table.order, allowance=Allowance(wall_s=1e-9))
+    slow = made(table.order, allowance=Allowance(wall_s=1e-9))
     assert slow.stopped and "seconds of computing" in slow.stopped
 
 
 def test_every_chart_is_one_that_vega_lite_knows() -> None:
     table = desk()
-    view = look(table.order, simulate(table.order))
+    view = view_of(table.order)
     drawn = [*charts(view), overlay([view, view], "goodput_per_s", "answered in time, per second")]
     assert len(drawn) == 6
     for chart in drawn:
@@ -209,15 +214,15 @@ def test_ten_years_are_bounded() -> None:
     table = Desk.opened()
     table.set("duration", "3650 d")
     table.set("client.arrivals.rate", "1/h")
-    made = simulate(table.order, allowance=Allowance(wall_s=1e-9))
-    assert made.stopped
+    stopped = made(table.order, allowance=Allowance(wall_s=1e-9))
+    assert stopped.stopped
 
 
 def test_the_shelf_forgets_what_was_not_looked_at_for_longest() -> None:
     import dataclasses
 
     table, shelf = desk(("duration", "10 s")), Shelf(most=3)
-    view = look(table.order, simulate(table.order))
+    view = view_of(table.order)
     for key in "abcd":
         shelf.put(dataclasses.replace(view, key=key))
         shelf.get("a")
@@ -232,8 +237,7 @@ def test_memory_is_bounded_over_a_hundred_changes() -> None:
     table, shelf, pages = desk(*brief), Shelf(), []
     for change in range(100):
         table.set("client.timeout", f"{500 + change} ms")
-        made = simulate(table.order)
-        shelf.put(look(table.order, made))
+        shelf.put(view_of(table.order))
         pages.append(int(statm.read_text().split()[1]))
     assert len(shelf) == 24
     assert (pages[-1] - pages[35]) * 4096 < 25e6, "after the shelf is full, nothing grows with the number of changes"

@@ -1,13 +1,23 @@
-"""Streamlit's command line with our page imported and the usual start computed beforehand, so that the first visitor does not
-wait for that."""
+"""Streamlit's command line with our page imported and the usual start begun beforehand, so that the first visitor waits for
+neither."""
 
-from threading import Thread
+if __name__ == "__main__":  # the processes that runs are made in import this file, too
+    from threading import Thread
 
-from streamlit.web.cli import main
+    from bpsim.dashboard.desk import Desk
+    from bpsim.dashboard.study import prepare, studies
 
-import bpsim.dashboard.page  # noqa: F401
-from bpsim.dashboard.desk import Desk
-from bpsim.dashboard.runs_page import prepare
+    def begin() -> None:
+        prepare(Desk.opened().order)
+        import bpsim.dashboard.charts  # noqa: F401
 
-Thread(target=prepare, args=(Desk.opened().order,), daemon=True).start()
-main(prog_name="streamlit")
+    Thread(target=begin, daemon=True).start()
+
+    from streamlit.web.cli import main
+
+    import bpsim.dashboard.page  # noqa: F401
+
+    try:
+        main(prog_name="streamlit")
+    finally:
+        studies().workers.close()

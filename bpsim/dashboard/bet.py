@@ -9,6 +9,7 @@ import streamlit as st
 from bpsim.dashboard.desk import Desk
 from bpsim.dashboard.view import View
 from bpsim.dashboard.words import TIER_NAMES, plain
+from bpsim.verdict import Verdict
 
 NOBODY = "nobody"
 ENDS = {"well": "all is well in the end", "badly": "it is still down"}
@@ -44,7 +45,7 @@ def settled(desk: Desk, view: View) -> bool:
 def reveal(place: Any, desk: Desk, view: View) -> None:
     """The bet beside what happened."""
     bet = desk.bets.get(view.key)
-    if not bet or view.verdict is None or not st.session_state.get("betting"):
+    if not bet or not isinstance(view.verdict, Verdict) or not st.session_state.get("betting"):
         return
     first, end = view.first or NOBODY, "well" if view.verdict.ends_well else "badly"
     with place.container(border=True):

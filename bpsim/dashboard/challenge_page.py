@@ -7,6 +7,7 @@ import streamlit as st
 from bpsim.dashboard.complaints import complain
 from bpsim.dashboard.desk import Desk, Order
 from bpsim.dashboard.edit_page import LETTERS
+from bpsim.dashboard.study import studies
 from bpsim.dashboard.view import ALLOWANCE
 from bpsim.dashboard.words import plain
 from bpsim.document import InvalidScenario, frame
@@ -87,7 +88,7 @@ def _checked(challenge: Challenge, mine: ScenarioFile, seeds: int) -> Attempt:
     def told(done: int, of: int) -> None:
         bar.progress(done / max(of, 1), text=f"{done} of {of} runs")
 
-    found = check(challenge, mine, range(1, seeds + 1), on_progress=told)
+    found = check(challenge, mine, range(1, seeds + 1), studies().workers.place, told)
     place.empty()
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -11,11 +12,13 @@ import streamlit as st
 from bpsim.comparison import Comparison, hold_against
 from bpsim.dashboard.chart_page import draw
 from bpsim.dashboard.desk import Desk, Order, variants_of
-from bpsim.dashboard.runs_page import judge, obtain
+from bpsim.dashboard.runs_page import begin, judge, obtain
+from bpsim.dashboard.study import studies
 from bpsim.dashboard.view import View
 from bpsim.dashboard.words import plain
 from bpsim.metrics import METRICS
 from bpsim.plots.style import count, percent, seconds
+from bpsim.verdict import Verdict
 
 MOST = 4
 LETTERS = "ABCD"
@@ -31,8 +34,7 @@ def show(desk: Desk) -> None:
     """Draw the page."""
     _tray(desk)
     orders = [replace(order, seed=desk.order.seed) for order in desk.tray]
-    views = [obtain(desk, order, f"{letter}: {order.variant}") for letter, order in zip(LETTERS, orders, strict=False)]
-    found = [judge(view) for view in views if view is not None]
+    found = _found(orders)
     if len(found) < 2 or len(found) < len(orders):
         st.info("Two settings make a comparison: put some into the tray.")
         return
@@ -42,6 +44,16 @@ def show(desk: Desk) -> None:
 
     for metric, unit, log in SEEN:
         draw(overlay(found, metric, unit, log), f"compare-{metric}")
+
+
+def _found(orders: list[Order]) -> list[View]:
+    """The view of each that can be run, begun all at once."""
+    with ExitStack() as stack:
+        each = [stack.enter_context(studies().watch(order)) for order in orders]
+        for study in each:
+            begin(study)
+        views = [obtain(study, f"{letter}: {study.order.variant}") for letter, study in zip(LETTERS, each, strict=False)]
+        return [judge(study, view) for study, view in zip(each, views, strict=True) if view is not None]
 
 
 def _tray(desk: Desk) -> None:
@@ -75,11 +87,14 @@ def _runs(order: Order) -> bool:
 
 def _table(views: list[View]) -> None:
     columns = {
-        letter: [view.verdict.state if view.verdict else "stopped", *(_shown(view, name) for name in ROWS)]
-        for letter, view in zip(LETTERS, views, strict=False)
+        letter: [_state(view), *(_shown(view, name) for name in ROWS)] for letter, view in zip(LETTERS, views, strict=False)
     }
     frame = pd.DataFrame(columns, index=pd.Index(["verdict", *(METRICS[name] for name in ROWS)], name="on the same arrivals"))
     st.table(frame)
+
+
+def _state(view: View) -> str:
+    return view.verdict.state if isinstance(view.verdict, Verdict) else "stopped" if view.stopped else "not judged"
 
 
 def _how_sure(orders: dict[str, Order]) -> None:
@@ -113,7 +128,8 @@ def _held_against(orders: dict[str, Order], seeds: int) -> Comparison:
         bar.progress(done / max(of, 1), text=f"{done} of {of} runs")
 
     scenarios = {letter: order.scenario for letter, order in orders.items()}
-    found = hold_against(scenarios, next(iter(scenarios)), tuple(range(1, seeds + 1)), on_progress=told)
+    chosen = tuple(range(1, seeds + 1))
+    found = hold_against(scenarios, next(iter(scenarios)), chosen, place=studies().workers.place, on_progress=told)
     place.empty()
     return found
 

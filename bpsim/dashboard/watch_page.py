@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from time import sleep
 from typing import TYPE_CHECKING, Any
@@ -10,18 +9,19 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
-from bpsim.dashboard import bet
+from bpsim.dashboard import bet, jobs
 from bpsim.dashboard.chart_page import draw
 from bpsim.dashboard.desk import Desk
 from bpsim.dashboard.player import player
-from bpsim.dashboard.runs_page import judge, obtain, result_of
+from bpsim.dashboard.runs_page import judge, obtain
 from bpsim.dashboard.share import NoLink, link
 from bpsim.dashboard.story import tell
+from bpsim.dashboard.study import Study, studies
 from bpsim.dashboard.view import View
 from bpsim.dashboard.words import plain
 from bpsim.output import resolved_scenario
 from bpsim.plots.style import count, percent, seconds
-from bpsim.verdict import Verdict
+from bpsim.verdict import Collapse, Verdict
 
 if TYPE_CHECKING:
     from bpsim.dashboard.charts import Chart
@@ -49,11 +49,15 @@ FIGURES = (
 
 def show(desk: Desk) -> None:
     """Draw the page."""
-    view = obtain(desk, desk.order)
-    if view is None:
-        return
-    if not bet.settled(desk, view):
-        return
+    with studies().watch(desk.order) as study:
+        view = obtain(study)
+        if view is not None and bet.settled(desk, view):
+            view = _run(desk, study, view)
+            _take_away(desk, view)
+
+
+def _run(desk: Desk, study: Study, view: View) -> View:
+    """All that is to be seen; returns it judged."""
     verdict = st.empty()
     _say(verdict, view)
     for warning in [view.stopped, *view.warnings]:
@@ -65,8 +69,8 @@ def show(desk: Desk) -> None:
     bet.reveal(revealed, desk, view)
     st.subheader("Why", anchor=False)
     tell(view.explanation)
-    if view.verdict is None:
-        view = judge(view)
+    if isinstance(view.verdict, Collapse):
+        view = judge(study, view)
         _say(verdict, view)
         bet.reveal(revealed, desk, view)
     else:
@@ -74,15 +78,15 @@ def show(desk: Desk) -> None:
     for number, chart in enumerate(_charts(view.key, view)):
         draw(chart, f"watch-{number}")
     _ledger(view)
-    _take_away(desk, view)
+    return view
 
 
 def _say(place: Any, view: View) -> None:
     """The verdict, or that it is still being looked for."""
     with place.container():
-        if view.verdict is not None:
+        if isinstance(view.verdict, Verdict):
             _verdict(view.verdict)
-        elif view.stopped is None:
+        elif view.verdict is not None:
             st.markdown(":gray-badge[judging] Running it once more without its cause, to tell why it ended so.")
 
 
@@ -118,7 +122,7 @@ def _ledger(view: View) -> None:
 
 def _take_away(desk: Desk, view: View) -> None:
     st.subheader("Take it away", anchor=False)
-    name = view.order.name
+    name, begin = view.order.name, studies().workers.begin
     with st.container(horizontal=True):
         if st.button("Put into the compare tray", disabled=view.order in desk.tray or len(desk.tray) >= 4):
             desk.tray.append(view.order)
@@ -141,23 +145,21 @@ def _take_away(desk: Desk, view: View) -> None:
             "text/csv",
             on_click="ignore",
         )
-        st.download_button("Report (HTML)", lambda: _report(view), f"{name}.html", "text/html", on_click="ignore")
-        st.download_button("The wave (PNG)", lambda: _png(view), f"{name}_wave.png", "image/png", on_click="ignore")
+        st.download_button(
+            "Report (HTML)",
+            lambda: begin(jobs.report, view).result(),
+            f"{name}.html",
+            "text/html",
+            on_click="ignore",
+        )
+        st.download_button(
+            "The wave (PNG)",
+            lambda: begin(jobs.picture, view.order).result(),
+            f"{name}_wave.png",
+            "image/png",
+            on_click="ignore",
+        )
     _link(view)
-
-
-def _report(view: View) -> str:
-    from bpsim.report import page
-
-    return page(view.document, {view.order.variant: result_of(view.order).result})
-
-
-def _png(view: View) -> bytes:
-    from bpsim.plots.wave import wave
-
-    picture = io.BytesIO()
-    wave({view.order.variant: result_of(view.order).result}).savefig(picture, format="png")
-    return picture.getvalue()
 
 
 def _link(view: View) -> None:

@@ -1,0 +1,38 @@
+"""What is computed outside the server's process, where the tables stay: a run and its view, a control, a report."""
+
+from __future__ import annotations
+
+import io
+
+from bpsim.counterfactual import controls, trigger_of
+from bpsim.dashboard.desk import Order
+from bpsim.dashboard.view import OnProgress, View, look, made, simulate
+from bpsim.verdict import Ending, ending_of
+
+
+def view(order: Order, on_progress: OnProgress) -> View:
+    """Run `order` and read it. Raises `Refused`."""
+    return look(order, made(order, on_progress))
+
+
+def control(order: Order, name: str, on_progress: OnProgress) -> Ending | None:
+    """How `order` ends under one of its `controls`; None when that run was stopped, or there was no trouble to leave out."""
+    scenario, trigger = order.scenario, trigger_of(order.scenario)
+    run = simulate(controls(scenario)[name], order.seed, "control", on_progress)
+    return None if trigger is None or run.stopped is not None else ending_of(run.result, scenario, trigger.end_s)
+
+
+def report(seen: View, on_progress: OnProgress) -> str:
+    """`report.html` of it."""
+    from bpsim.report import page
+
+    return page(seen.document, {seen.order.variant: made(seen.order, on_progress).result})
+
+
+def picture(order: Order, on_progress: OnProgress) -> bytes:
+    """Its wave, as PNG."""
+    from bpsim.plots.wave import wave
+
+    file = io.BytesIO()
+    wave({order.variant: made(order, on_progress).result}).savefig(file, format="png")
+    return file.getvalue()
