@@ -7,11 +7,7 @@ if __name__ == "__main__":  # the processes that runs are made in import this fi
     from bpsim.dashboard.desk import Desk
     from bpsim.dashboard.study import prepare, studies
 
-    def begin() -> None:
-        prepare(Desk.opened().order)
-        import bpsim.dashboard.charts  # noqa: F401
-
-    Thread(target=begin, daemon=True).start()
+    Thread(target=prepare, args=(Desk.opened().order,), daemon=True).start()
 
     from streamlit.web.cli import main
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 from bpsim.counterfactual import controls, trigger_of
 from bpsim.dashboard.desk import Order
@@ -22,11 +23,11 @@ def control(order: Order, name: str, on_progress: OnProgress) -> Ending | None:
     return None if trigger is None or run.stopped is not None else ending_of(run.result, scenario, trigger.end_s)
 
 
-def report(seen: View, on_progress: OnProgress) -> str:
-    """`report.html` of it."""
+def report(order: Order, document: dict[str, Any], on_progress: OnProgress) -> str:
+    """`report.html` of `order`, whose `View.document` that is."""
     from bpsim.report import page
 
-    return page(seen.document, {seen.order.variant: made(seen.order, on_progress).result})
+    return page(document, {order.variant: made(order, on_progress).result})
 
 
 def picture(order: Order, on_progress: OnProgress) -> bytes:

@@ -145,7 +145,9 @@ def studies() -> Studies:
     return Studies(Workers(os.cpu_count() or 1, "spawn"))
 
 
-def prepare(order: Order) -> None:
-    """Compute the view of `order`, verdict and all, before anybody asks for it. Nothing is shown."""
+def prepare(order: Order) -> View:
+    """The view of `order`, verdict and charts and all, before anybody asks for it."""
     with studies().watch(order) as study:
-        study.judged()
+        view = study.judged()
+    view.charts  # noqa: B018
+    return view

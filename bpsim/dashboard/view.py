@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from bpsim.allowance import Allowance, advance_within
 from bpsim.dashboard.desk import Order
@@ -19,6 +20,9 @@ from bpsim.plots.wave import first_of, onsets
 from bpsim.result import Result
 from bpsim.scenario import Scenario
 from bpsim.verdict import Collapse, Verdict, first_look
+
+if TYPE_CHECKING:
+    from bpsim.dashboard.charts import Chart
 
 ALLOWANCE = Allowance()
 OnProgress = Callable[[float], None]
@@ -57,6 +61,13 @@ class View:
     fingerprint: str
     stopped: str | None
     """Why the run ended before its time, if it did."""
+
+    @cached_property
+    def charts(self) -> list[Chart]:
+        """Its charts, made once."""
+        from bpsim.dashboard.charts import charts  # half a second, in which the first visitor sees the rest
+
+        return charts(self)
 
     def settled(self, verdict: Verdict) -> View:
         """The same with its verdict."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from time import sleep
-from typing import TYPE_CHECKING, Any
+from time import monotonic, sleep
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -23,12 +23,9 @@ from bpsim.output import resolved_scenario
 from bpsim.plots.style import count, percent, seconds
 from bpsim.verdict import Collapse, Verdict
 
-if TYPE_CHECKING:
-    from bpsim.dashboard.charts import Chart
-
 HEAD_START_S = 0.3
-"""Wall seconds that the browser has to draw what is above the charts where no judging gives it time; whatever it gets at once
-it shows at once, when the last chart is done."""
+"""Wall seconds that the browser has to draw what is above the charts: whatever it gets at once it shows at once, when the last
+chart is done."""
 COLOURS = {
     "healthy": "blue", "recovered": "blue", "degraded": "orange", "metastable": "red", "overloaded": "red", "crashed": "red",
     "inconclusive": "gray",
@@ -73,9 +70,10 @@ def _run(desk: Desk, study: Study, view: View) -> View:
         view = judge(study, view)
         _say(verdict, view)
         bet.reveal(revealed, desk, view)
-    else:
-        sleep(HEAD_START_S)
-    for number, chart in enumerate(_charts(view.key, view)):
+    seen = monotonic()
+    charts = view.charts
+    sleep(max(seen + HEAD_START_S - monotonic(), 0.0))
+    for number, chart in enumerate(charts):
         draw(chart, f"watch-{number}")
     _ledger(view)
     return view
@@ -99,13 +97,6 @@ def _figures(view: View) -> None:
         for label, name, show_number, why in FIGURES:
             value = view.summary[name]
             st.metric(label, show_number(value) if value == value else "–", help=why, border=True)
-
-
-@st.cache_resource(max_entries=24, show_spinner=False)
-def _charts(key: str, _view: View) -> list[Chart]:
-    from bpsim.dashboard.charts import charts  # half a second, in which the first visitor sees the rest
-
-    return charts(_view)
 
 
 def _ledger(view: View) -> None:
@@ -147,7 +138,7 @@ def _take_away(desk: Desk, view: View) -> None:
         )
         st.download_button(
             "Report (HTML)",
-            lambda: begin(jobs.report, view).result(),
+            lambda: begin(jobs.report, view.order, view.document).result(),
             f"{name}.html",
             "text/html",
             on_click="ignore",
