@@ -113,7 +113,11 @@ def _changes(desk: Desk) -> None:
 
 
 def _more(desk: Desk, every: dict[str, Option]) -> None:
-    with st.expander("More: every option"):
+    """Drawn when it is open: dozens of fields nobody sees are work for the browser with every turn of a knob."""
+    more = st.expander("More: every option", key="more", on_change="rerun")
+    if not more.open:
+        return
+    with more:
         tiers = list(dict.fromkeys(path.split(".")[0] for path in every))
         tier = st.selectbox("Part", tiers, format_func=lambda name: TIER_NAMES.get(name, name.capitalize()), key="more-part")
         seed = st.number_input(

@@ -23,9 +23,9 @@ from bpsim.output import resolved_scenario
 from bpsim.plots.style import count, percent, seconds
 from bpsim.verdict import Collapse, Verdict
 
-HEAD_START_S = 0.3
+HEAD_START_S, FIRST_S = 0.3, 1.0
 """Wall seconds that the browser has to draw what is above the charts: whatever it gets at once it shows at once, when the last
-chart is done."""
+chart is done. On its first page it has to load first what it draws with."""
 COLOURS = {
     "healthy": "blue", "recovered": "blue", "degraded": "orange", "metastable": "red", "overloaded": "red", "crashed": "red",
     "inconclusive": "gray",
@@ -51,6 +51,7 @@ def show(desk: Desk) -> None:
         if view is not None and bet.settled(desk, view):
             view = _run(desk, study, view)
             _take_away(desk, view)
+            st.session_state.welcomed = True
 
 
 def _run(desk: Desk, study: Study, view: View) -> View:
@@ -72,11 +73,15 @@ def _run(desk: Desk, study: Study, view: View) -> View:
         bet.reveal(revealed, desk, view)
     seen = monotonic()
     charts = view.charts
-    sleep(max(seen + HEAD_START_S - monotonic(), 0.0))
+    sleep(max(seen + _head_start_s() - monotonic(), 0.0))
     for number, chart in enumerate(charts):
         draw(chart, f"watch-{number}")
     _ledger(view)
     return view
+
+
+def _head_start_s() -> float:
+    return HEAD_START_S if st.session_state.get("welcomed") else FIRST_S
 
 
 def _say(place: Any, view: View) -> None:
@@ -100,13 +105,12 @@ def _figures(view: View) -> None:
 
 
 def _ledger(view: View) -> None:
-    """Where everything ended; each column of the ledger sums to its total."""
+    """Where everything ended; each column of the ledger sums to its total. As Markdown: what Streamlit shows tables with is
+    700 kB more for the browser to read."""
     st.subheader("The ledger: where everything ended", anchor=False)
     for column, (name, lines) in zip(st.columns(len(view.ledger)), view.ledger.items(), strict=True):
-        with column:
-            rows = {line.replace("_", " "): f"{number:,}" for line, number in lines.items() if number}
-            frame = pd.DataFrame({name: list(rows), "count": list(rows.values())})
-            st.table(frame, border="horizontal", hide_index=True)
+        rows = [f"| {plain(line.replace('_', ' '))} | {number:,} |" for line, number in lines.items() if number]
+        column.markdown("\n".join([f"| {plain(name)} | count |", "|---|---:|", *rows]))
     total = ", ".join(f"{count(sum(lines.values()))} {name}" for name, lines in view.ledger.items() if name != "work")
     st.caption(f"In all {total}; the sums are exact, or the run would have failed.")
 
@@ -154,7 +158,11 @@ def _take_away(desk: Desk, view: View) -> None:
 
 
 def _link(view: View) -> None:
-    with st.expander("Share: a link to this very result"):
+    """Only when it is asked for: what shows it is 1.5 MB for the browser to read."""
+    share = st.expander("Share: a link to this very result", key="share", on_change="rerun")
+    if not share.open:
+        return
+    with share:
         try:
             base = str(st.context.url or "").split("?")[0]
             st.code(f"{base}?s={link(view.order)}", language=None, wrap_lines=True)
