@@ -229,20 +229,6 @@ def test_the_shelf_forgets_what_was_not_looked_at_for_longest() -> None:
     assert [shelf.get(key) is not None for key in "abcd"] == [True, False, True, True]
 
 
-def test_memory_is_bounded_over_a_hundred_changes() -> None:
-    statm = Path("/proc/self/statm")
-    if not statm.exists():
-        pytest.skip("no /proc here to read the memory of this process from")
-    brief = ("faults.0.at", "1 s"), ("faults.0.lasts", "1 s"), ("duration", "3 s")
-    table, shelf, pages = desk(*brief), Shelf(), []
-    for change in range(100):
-        table.set("client.timeout", f"{500 + change} ms")
-        shelf.put(view_of(table.order))
-        pages.append(int(statm.read_text().split()[1]))
-    assert len(shelf) == 24
-    assert (pages[-1] - pages[35]) * 4096 < 25e6, "after the shelf is full, nothing grows with the number of changes"
-
-
 def test_words_of_others_are_no_markdown() -> None:
     assert plain("![x](http://evil/y.png) <b>") == r"\!\[x\]\(http\:\/\/evil\/y\.png\) \<b\>"
 
