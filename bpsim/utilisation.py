@@ -95,6 +95,43 @@ def predicted(scenario: Scenario) -> Iterator[Load]:
 
 
 @dataclass(frozen=True)
+class Bottleneck:
+    """The narrowest tier at full speed, and the records (or requests) a second of the whole load that it can do. `key_share`:
+    of one key, if it is so narrow because all records of a key go to one subtask or partition; else NaN."""
+
+    tier: str
+    capacity_per_s: float
+    key_share: float = nan
+
+
+UNEVEN = 1.1
+"""Of its equal share, what a subtask must get for its key to be why it is the bottleneck."""
+
+
+def bottleneck(scenario: Scenario) -> Bottleneck | None:
+    """None: no tier has a limit."""
+    found = [*(Bottleneck(tier, able) for tier, able in capacities(scenario).items()), *_by_key(scenario)]
+    return min(found, key=lambda one: one.capacity_per_s, default=None)
+
+
+def _by_key(scenario: Scenario) -> Iterator[Bottleneck]:
+    """Where all records of the most frequent key meet in one subtask or reader, which gets its equal share of the others."""
+    keys, able = scenario.client.keys, capacities(scenario)
+    if keys is None:
+        return
+    most, ways = float(keys.shares[0]), {}
+    if scenario.flink is not None and any(operator.exchange == "hash" for operator in scenario.flink.operators):
+        keyed = [operator for operator in scenario.flink.operators if operator.exchange == "hash"]
+        ways["flink"] = max(keyed, key=lambda one: one.service.mean / one.parallelism).parallelism
+    if scenario.consumer is not None and scenario.broker is not None:
+        ways["consumer"] = min(scenario.consumer.members, scenario.broker.partitions)
+    for tier, many in ways.items():
+        its = many * most + 1 - most
+        if tier in able and its > UNEVEN:
+            yield Bottleneck(tier, able[tier] / its, most)
+
+
+@dataclass(frozen=True)
 class Overload:
     """A stretch of too high a load, and the highest rate meanwhile (first tries, a second)."""
 
@@ -106,10 +143,10 @@ class Overload:
 def overloads(scenario: Scenario) -> Iterator[Overload]:
     """The stretches in which more arrives, first tries alone, than the narrowest tier can do at full speed, or more than
     arrives in the end. Users who wait for their replies (closed arrivals) never bring more than is done."""
-    arrivals, able = scenario.client.arrivals, capacities(scenario)
-    if not able or isinstance(arrivals, Closed):
+    arrivals, narrowest = scenario.client.arrivals, bottleneck(scenario)
+    if narrowest is None or isinstance(arrivals, Closed):
         return
-    much = min(able.values())
+    much = narrowest.capacity_per_s
     if isinstance(arrivals, Piecewise):
         much = min(much, arrivals.points[-1].rate * (1 + 1e-9))
     corners = sorted({0.0, *(moment for moment in arrivals.corners() if moment < scenario.duration)})

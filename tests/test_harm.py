@@ -152,5 +152,6 @@ def test_a_fault_that_makes_it_worse_is_a_cause_beside_the_one_before_it() -> No
     result = run(load(FOLDER / "adaptive_limit.yaml", ("duration=70 s",)).variants["vegas_raw"], seed=1)
     first, second = harm(result).trouble
     assert second.begin_s == pytest.approx(40, abs=0.1) and second.share > first.share + 0.05
-    causes = explain(result).part("cause")
-    assert [cause.path for cause in causes] == ["api.admission", "faults.0"]
+    found = explain(result)
+    assert [cause.path for cause in found.part("cause")] == ["api.admission", "faults.0"]
+    assert found.headline.endswith("; and from 40 s on the API becomes 3 times slower.")

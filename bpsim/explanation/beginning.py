@@ -7,33 +7,49 @@ from math import inf, isnan
 
 import numpy as np
 
-from bpsim.arrivals import Closed
-from bpsim.explanation.case import Case, at, percent, sentence, span
+from bpsim.arrivals import Closed, Piecewise
+from bpsim.explanation.case import Case, at, count, percent, sentence, span
 from bpsim.explanation.causes import Cause
 from bpsim.explanation.model import Finding
 from bpsim.faults import Fault
 from bpsim.metrics.spans import per_window
 from bpsim.names import the
+from bpsim.result import TIERS
 from bpsim.scenario import Scenario
 from bpsim.units import format_rate
-from bpsim.utilisation import capacities
+from bpsim.utilisation import bottleneck, capacities
 
 FAULTS = {
-    "slowdown": "becomes {factor:g} times slower",
-    "cold_cache": "has a cold cache and is up to {factor:g} times slower",
+    "slowdown": "becomes {factor:,g} times slower",
+    "ramp": "gets slower and slower, up to {factor:,g} times as slow",
+    "slow_requests": "takes {factor:,g} times as long for each request that it begins",
+    "cold_cache": "has a cold cache and is up to {factor:,g} times slower",
     "stall": "stands still",
     "outage": "is down",
     "crash": "dies",
-    "partition": "is cut off from the tier before it",
+    "partition": "is cut off from {before}",
     "loss": "loses {share} of the requests and replies",
     "errors": "answers {share} of its requests with a 500",
     "lock": "finds its table locked",
     "disk_full": "has a full disk",
+    "leader_down": "is without its member {broker:g}",
     "slow_follower": "has followers that do not keep up",
     "rebalance": "rebalances and reads nothing",
-    "spike": "sends {factor:g} times as much",
+    "spike": "sends {factor:,g} times as much",
 }
 """What a fault does to its tier, in words."""
+
+POLICIES = {
+    "api.admission": (
+        "turns requests away by its own rules",
+        "turns requests away by its own rules, with workers to spare,",
+    ),
+    "producer.forgets_poll": (
+        "never polls its producer, whose buffer fills with delivery reports",
+        "never polls its producer: the delivery reports of records long acknowledged keep their places, and none is left",
+    ),
+}
+"""What an API does to its clients without need, by the part of the scenario: in a headline, and before `from 20 s on`."""
 
 
 def beginning(case: Case) -> Iterator[Finding]:
@@ -60,8 +76,12 @@ def harmless(case: Case) -> Iterator[Finding]:
 
 def does(fault: Fault) -> str:
     """What a fault does, after its tier's name."""
-    words, share = FAULTS.get(fault.kind, f"has a fault ({fault.kind})"), percent(getattr(fault, "share", 0.0))
-    return words.format_map(fault.model_dump() | {"share": share})
+    told = {"share": percent(getattr(fault, "share", 0.0)), "before": the(TIERS[TIERS.index(fault.target) - 1])}
+    return FAULTS["ramp" if _rises(fault) else fault.kind].format_map(fault.model_dump() | told)
+
+
+def _rises(fault: Fault) -> bool:
+    return fault.kind == "slowdown" and fault.ramp_up > 0
 
 
 def _of_fault(case: Case, cause: Cause) -> tuple[str, dict[str, float]]:
@@ -69,14 +89,21 @@ def _of_fault(case: Case, cause: Cause) -> tuple[str, dict[str, float]]:
     words = f"{sentence(the(cause.tier))} {does(fault)} {span(cause.begin_s, cause.end_s)}"
     if fault.times > 1:
         words += f", {fault.times} times in all, every {at(fault.every or 0)}"
-    able = capacities(case.scenario, (cause.begin_s + min(cause.end_s, case.ended_s)) / 2).get(cause.tier, inf)
-    offered = _offered(case, cause)
-    if 0 < able < inf and fault.kind in ("slowdown", "cold_cache"):
+    able, offered = _least(case, cause, fault), _offered(case, cause)
+    if 0 < able < inf and fault.kind in ("slowdown", "slow_requests", "cold_cache"):
         much = "more than" if able > offered else "less than"
-        words += f": it can do {format_rate(able)}, {much} the {format_rate(offered)} that clients send, retries apart"
+        worst = " at worst" if fault.kind == "cold_cache" or _rises(fault) else ""
+        words += f": it can do {format_rate(able)}{worst}, {much} the {format_rate(offered)} that clients send, retries apart"
         return f"{words}.", {"capacity_per_s": able, "offered_per_s": offered}
     came = offered * (min(cause.end_s, case.ended_s) - cause.begin_s)
-    return f"{words}; {came:,.0f} requests come meanwhile.", {"came": came}
+    come = f"{count(came, 'request')} come{'s' if came == 1 else ''} meanwhile"
+    return f"{words}; {come}.", {"came": came}
+
+
+def _least(case: Case, cause: Cause, fault: Fault) -> float:
+    """The least that the tier of a fault can do while it lasts, a second; inf: there is no limit."""
+    moments = [moment for moment in fault.moments() if cause.begin_s <= moment < min(cause.end_s, case.ended_s)]
+    return min((capacities(case.scenario, moment).get(cause.tier, inf) for moment in moments), default=inf)
 
 
 def _offered(case: Case, cause: Cause) -> float:
@@ -89,20 +116,17 @@ def _offered(case: Case, cause: Cause) -> float:
 
 
 def _of_load(case: Case, cause: Cause) -> tuple[str, dict[str, float]]:
-    offered = _offered(case, cause)
+    offered, when = _offered(case, cause), span(cause.begin_s, cause.end_s)
     values = {"offered_per_s": offered}
     if cause.kind == "policy":
         turned = case.summary["rejected"] + case.summary["unavailable"]
-        words = f"The API turns requests away by its own rules from {at(cause.begin_s)} on, with workers to spare"
-        return f"{words}: {turned:,.0f} requests end so.", values | {"turned_away": turned}
-    able = capacities(case.scenario)
-    tier = min(able, key=lambda name: able[name], default="client")
-    words = f"Clients send {sends(case.scenario, cause)} {span(cause.begin_s, cause.end_s)}"
-    if isnan(cause.load_per_s) or tier == "client":
+        words = f"The API {POLICIES[cause.path][1]} from {at(cause.begin_s)} on: {count(turned, 'request')} end so."
+        return words, values | {"turned_away": turned}
+    than, measured = _compared(case.scenario, cause)
+    words = f"Clients send {sends(case.scenario, cause)} {when}"
+    if not than:
         return f"{words}: {format_rate(offered)} requests come.", values
-    much = "more than" if cause.load_per_s > able[tier] else f"{percent(cause.load_per_s / able[tier])} of"
-    words += f", {much} the {format_rate(able[tier])} that {the(tier)} can do, before any retry."
-    return words, values | {"capacity_per_s": able[tier], "load_per_s": cause.load_per_s}
+    return f"{words}, {than}, before any retry.", values | measured
 
 
 def sends(scenario: Scenario, cause: Cause) -> str:
@@ -112,3 +136,32 @@ def sends(scenario: Scenario, cause: Cause) -> str:
         return "more than can be done at times"
     rising = cause.load_per_s > arrivals.rate_at(cause.begin_s)
     return f"up to {format_rate(cause.load_per_s)}" if rising else format_rate(cause.load_per_s)
+
+
+def _compared(scenario: Scenario, cause: Cause) -> tuple[str, dict[str, float]]:
+    """What a load is held against, in words, and the numbers; nothing for one without a rate."""
+    narrowest, arrivals = bottleneck(scenario), scenario.client.arrivals
+    if isnan(cause.load_per_s) or narrowest is None:
+        return "", {}
+    able, who = narrowest.capacity_per_s, the(narrowest.tier)
+    values = {"capacity_per_s": able, "load_per_s": cause.load_per_s}
+    if cause.load_per_s > able:
+        if isnan(narrowest.key_share):
+            return f"more than the {format_rate(able)} that {who} can do", values
+        who = {"flink": "its subtask in Flink", "consumer": "the consumer of its partition"}[narrowest.tier]
+        much = f"{percent(narrowest.key_share)} of it with one key, and {who} keeps up with {format_rate(able)} in all"
+        return much, values | {"key_share": narrowest.key_share}
+    assert isinstance(arrivals, Piecewise)
+    final = arrivals.points[-1].rate
+    times = f"{cause.load_per_s / final:.2g} times the {format_rate(final)} of the end" if final else "and in the end nothing"
+    return f"{times}, and {percent(cause.load_per_s / able)} of the {format_rate(able)} that {who} can do", values
+
+
+def blames(scenario: Scenario, cause: Cause) -> str:
+    """What a root does, after its tier's name: the headline."""
+    if cause.path.startswith("faults."):
+        return does(scenario.faults[int(cause.path.split(".")[1])])
+    if cause.kind == "policy":
+        return POLICIES[cause.path][0]
+    than, _ = _compared(scenario, cause)
+    return f"sends {sends(scenario, cause)}" + (f", {than}" if than else "")

@@ -70,9 +70,16 @@ def at(moment_s: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in a sentence; what is not all of it is not called 100 %."""
-    text = f"{100 * share:.0f} %" if share < 0.99 or share >= 1 else f"{100 * share:.4g} %"
-    return "almost 100 %" if share < 1 and text == "100 %" else text
+    """A share in a sentence; what is not all of it is not called 100 %, and what is something not 0 %."""
+    if 0 < share < 0.0005:
+        return "under 0.1 %"
+    digits = f"{100 * share:.2g}" if share < 0.1 else f"{100 * share:.0f}" if share < 0.99 else f"{100 * share:.4g}"
+    return "almost 100 %" if share < 1 and digits == "100" else f"{digits} %"
+
+
+def count(number: float, thing: str, plural: str = "") -> str:
+    """`1 request`, `1,234 requests`."""
+    return f"{number:,.0f} {thing if number == 1 else plural or f'{thing}s'}"
 
 
 def sentence(words: str) -> str:

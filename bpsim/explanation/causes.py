@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import inf, nan
+from math import inf, isnan, nan
 from typing import Literal
 
 from bpsim.arrivals import Piecewise
 from bpsim.scenario import Scenario
-from bpsim.utilisation import overloads
+from bpsim.utilisation import bottleneck, overloads
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,10 @@ def _faults(scenario: Scenario) -> Iterator[Cause]:
 def _loads(scenario: Scenario) -> Iterator[Cause]:
     for one in overloads(scenario):
         end = one.end_s if one.end_s < scenario.duration else inf
-        yield Cause("client", "load", _path(scenario, one.begin_s), one.begin_s, end, one.rate_per_s)
+        narrowest = bottleneck(scenario)
+        by_key = narrowest is not None and not isnan(narrowest.key_share) and one.rate_per_s > narrowest.capacity_per_s
+        path = "client.keys" if by_key else _path(scenario, one.begin_s)
+        yield Cause("client", "load", path, one.begin_s, end, one.rate_per_s)
 
 
 def _path(scenario: Scenario, moment: float) -> str:

@@ -34,6 +34,19 @@ def course(case: Case) -> Iterator[Finding]:
     told = [_told(case, tier) for tier in reversed(TIERS)]
     for one in sorted((one for one in told if one is not None), key=lambda one: one[0].begin_s):
         yield _finding(case, *one)
+    yield from _contended(case)
+
+
+def _contended(case: Case) -> Iterator[Finding]:
+    """An API that serves everybody at once is never busy by its workers: they make each other slower."""
+    api, presence = case.scenario.api, case.signs.occupancy.tiers["api"]
+    most = level_peak(*presence.busy)
+    alone, together = api.service.mean, api.service.mean + most * api.contention
+    if not case.roots or affected(case, "api") or together < 2 * alone:
+        return
+    slow = f"a handler that takes {format_seconds(alone)} alone takes up to {format_seconds(together)}"
+    words = f"The API serves up to {most:,.0f} at once from {at(case.began_s)} on, and all slow each other: {slow}."
+    yield case.finding("spread", "api", case.began_s, case.ended_s, "api.contention", words, inside=most, handler_s=together)
 
 
 def affected(case: Case, tier: str) -> list[Stretch]:
@@ -91,6 +104,9 @@ def _full(case: Case, one: Stretch) -> Said:
     bound = case.signs.occupancy.tiers[one.tier].bound
     name = "Flink's network buffers are" if one.tier == "flink" else f"{sentence(the(one.tier))}'s {BUFFERS[one.tier]} is"
     words = f"{name} full {span(one.begin_s, one.end_s)}: {percent(min(one.peak, 1))} of {bound:,.0f} records"
+    if one.tier == "broker" and one.peak > 1.01:  # it deletes whole segments
+        most = one.peak * bound
+        words = f"{name} full {span(one.begin_s, one.end_s)}: up to {most:,.0f} records, {bound:,.0f} of which it has to keep"
     return words, f"{one.tier}.{BUFFERS[one.tier]}", {"fill": one.peak, "bound": bound}
 
 
@@ -147,8 +163,9 @@ def _stop(case: Case, start: str) -> Iterator[Finding]:
 
 
 def _lag_only(case: Case, top: str) -> bool:
-    holds = case.scenario.broker is not None and case.scenario.broker.overflow == "hold_producer"
-    return top == "broker" and not holds
+    """Whether the wave ends in a log that takes in whatever comes."""
+    pushes_back = case.scenario.broker is not None and case.scenario.broker.overflow in ("hold_producer", "reject_publish")
+    return top == "broker" and not pushes_back
 
 
 def _why(case: Case, top: str, above: str) -> Said:
@@ -168,10 +185,13 @@ def _why(case: Case, top: str, above: str) -> Said:
     if np.isnan(presence.bound):
         return f"{the(room)} has room without a bound, and {most:,.0f} wait there at most", path, {"waiting": most}
     share = most / presence.bound
+    if share > 1:
+        words = f"{the(room)} takes in what comes, up to {most:,.0f} records, in room for {presence.bound:,.0f} and at work"
+        return words, path, {"fill": share, "bound": presence.bound}
     words = f"{the(room)} has room, {percent(share)} full at most, {most:,.0f} of {presence.bound:,.0f} records"
     return words, path, {"fill": share, "bound": presence.bound}
 
 
-def pressure_over(case: Case) -> float:
-    """When the last tier under pressure is well again, in seconds; inf: never, -inf: none was."""
-    return max((one.end_s for tier in TIERS for one in affected(case, tier)), default=-inf)
+def last_pressed(case: Case) -> Stretch | None:
+    """The pressure that ends last; None when no tier was under any."""
+    return max((one for tier in TIERS for one in affected(case, tier)), key=lambda one: one.end_s, default=None)

@@ -6,32 +6,31 @@ from collections.abc import Iterator
 from math import inf, isfinite
 
 from bpsim.explanation.case import Case, at, sentence
-from bpsim.explanation.course import pressure_over
+from bpsim.explanation.course import last_pressed
 from bpsim.explanation.model import Finding
 from bpsim.metrics.bookmarks import out_of_memory
+from bpsim.metrics.pressure import Stretch
 from bpsim.names import the
-from bpsim.result import Work
+from bpsim.result import TIERS, Work
 from bpsim.units import format_bytes, format_rate, format_seconds
 from bpsim.utilisation import capacities
 
-TIERS_WELL = ("the last tier is out of pressure", "no tier was under pressure", "pressure lasts to the end")
 USERS_WELL = ("users are well again", "users noticed nothing", "users suffer to the end")
 
 
 def ending(case: Case) -> Iterator[Finding]:
     """How it ended: with a death, with the cause, some time after it, or not at all."""
-    for moment, held in out_of_memory(case.result):
-        words = f"The API process runs out of memory at {at(moment)}, with {format_bytes(held)} inside, and dies."
-        yield case.finding("end", "api", moment, moment, "api.heap", words, held_bytes=held)
+    yield from _deaths(case)
     if not case.roots:
         return
     last = max(case.roots, key=lambda root: root.cause.end_s)
-    over, well, calm = last.cause.end_s, _users_well(case), pressure_over(case)
+    over, well, pressed = last.cause.end_s, _users_well(case), last_pressed(case)
     path = f"{last.cause.path}.lasts" if last.cause.path.startswith("faults.") else last.cause.path
+    calm = -inf if pressed is None else pressed.end_s
     if not isfinite(over):
         if not out_of_memory(case.result):
             lasted = case.ended_s - last.cause.begin_s
-            words = f"The cause lasts to the end of the run ({at(case.ended_s)}), {at(lasted)} so far."
+            words = f"The cause lasts to the end of the run ({at(case.ended_s)}), {at(lasted)} so far{_yet(pressed, well)}."
             yield case.finding("end", last.cause.tier, case.ended_s, inf, path, words, lasted_s=lasted)
         return
     lasted = over - last.cause.begin_s
@@ -39,10 +38,31 @@ def ending(case: Case) -> Iterator[Finding]:
     if well == inf:
         words += f", yet users suffer to the end of the run ({at(case.ended_s)})."
     else:
-        words += f"; {_then(calm, over, *TIERS_WELL)}; {_then(well, over, *USERS_WELL)}."
+        words += f"; {_then(calm, over, *_tiers_well(pressed))}; {_then(well, over, *USERS_WELL)}."
     yield case.finding("end", last.cause.tier, over, max(well, calm), path, words, lasted_s=lasted)
     if well == inf:
         yield from _kept_going(case, over)
+
+
+def _deaths(case: Case) -> Iterator[Finding]:
+    for moment, held in out_of_memory(case.result):
+        marks = case.result.tables["marks"]
+        back = ((marks["kind"] == "restart") & (marks["tier"] == TIERS.index("api")) & (marks["time_s"] > moment)).any()
+        words = f"The API process runs out of memory at {at(moment)}, with {format_bytes(held)} inside, and dies"
+        words += "" if back else f"; it is not started again up to {at(case.ended_s)}"
+        yield case.finding("end", "api", moment, moment, "api.heap", f"{words}.", held_bytes=held)
+
+
+def _tiers_well(pressed: Stretch | None) -> tuple[str, str, str]:
+    last = "" if pressed is None else f"the last pressure, on {the(pressed.tier)}, ends"
+    return last, "no tier was under pressure", "pressure lasts to the end"
+
+
+def _yet(pressed: Stretch | None, well: float) -> str:
+    """What got well although the cause lasts."""
+    tiers = f", yet the last pressure, on {the(pressed.tier)}, ends at {at(pressed.end_s)}" if pressed else ""
+    users = f", and users notice nothing from {at(well)} on" if isfinite(well) else ""
+    return (tiers if pressed and isfinite(pressed.end_s) else "") + users
 
 
 def _users_well(case: Case) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import inf, isfinite, isnan
+from math import inf, isfinite
 
 from bpsim.explanation.case import Case, at, percent, span
 from bpsim.explanation.model import Finding
@@ -17,7 +17,7 @@ ENDINGS = {
     "rejected": ("turned away with 429", "api.queue"),
     "timed_out": ("gave up waiting", "client.timeout"),
     "refused": ("found no connection", "api"),
-    "produce_failed": ("got 503 from a full producer", "producer.max_block"),
+    "produce_failed": ("got 503, since their record could not be produced", "producer.max_block"),
     "reset": ("were inside when the API died", "api.heap"),
     "unavailable": ("turned away with 503", "api"),
     "error": ("got a 500", "api"),
@@ -30,9 +30,9 @@ def felt(case: Case) -> Iterator[Finding]:
     """What users noticed: when, how many, and in what way."""
     before, later = _slowest(case, 0.0, case.began_s), _slowest(case, case.began_s, case.ended_s)
     values = {"p99_before_s": before, "p99_s": later, "success_share": case.summary["success_share"]}
-    slower = f"; p99 to the final outcome goes from {format_seconds(before)} to {format_seconds(later)}"
-    if isnan(before):
-        slower = f"; p99 to the final outcome is {format_seconds(later)}" if isfinite(later) else ""
+    first, then = (f"{format_seconds(value)}" if isfinite(value) else "" for value in (before, later))
+    goes = f"goes from {first} to {then}" if first and first != then else f"stays at {then}" if first else f"is {then}"
+    slower = f"; p99 to the final outcome {goes}" if then else ""
     if case.signs.harm:
         yield _harm(case, slower, values)
     else:
@@ -49,7 +49,8 @@ def _harm(case: Case, slower: str, values: dict[str, float]) -> Finding:
     worst = sorted((name for name, number in kinds.items() if number), key=lambda name: -kinds[name])
     told = ", ".join(f"{kinds[name]:,.0f} {ENDINGS[name][0]}" for name in worst[:3])
     words = f"Users notice {span(first.begin_s, until)}: {failed:,.0f} of {case.summary['offered']:,.0f} requests fail"
-    words += f" ({told})" if told else f", but {first.peak:,.0f} take over twice as long as before"
+    slow = sum(one.peak for one in case.signs.harm)
+    words += f" ({told})" if told else f", but {slow:,.0f} take over twice as long as before"
     path = ENDINGS[worst[0]][1] if worst else "client"
     if case.signs.apart:
         values |= {"apart": sum(one.peak for one in case.signs.apart)}
@@ -70,7 +71,7 @@ def _retries(case: Case) -> Iterator[Finding]:
         sent = attempts["work"] != Work.NOT_SENT
         retries, share = int((sent & (attempts["number"] > 0)).sum()), float((attempts["number"][sent] > 0).mean())
         many = f"{retries:,} in all, {percent(share)} of the run's"
-        words = f"From {at(first.time_s)} on over 10 % of the attempts are retries: {many}."
+        words = f"At {at(first.time_s)} over 10 % of a second's attempts are retries for the first time: {many}."
         yield case.finding("felt", "client", first.time_s, inf, "client.retry", words, retries=retries, retried_share=share)
 
 

@@ -116,7 +116,8 @@ def _blame_for_users(signs: Signs, moment: float) -> Cause:
     if waits and (cause := signs.active("broker", moment)) is not None:
         return cause
     if all(cause.begin_s > moment for cause in signs.causes) and _turns_away_idle(signs, moment):
-        return Cause("api", "policy", "api.admission", moment, np.inf)
+        forgets = signs.scenario.producer is not None and signs.scenario.producer.forgets_poll
+        return Cause("api", "policy", "producer.forgets_poll" if forgets else "api.admission", moment, np.inf)
     return _own(signs, "api", moment)
 
 

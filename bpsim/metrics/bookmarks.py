@@ -93,7 +93,9 @@ def _retries(result: Result) -> Iterator[Bookmark]:
     edges = np.arange(0, result.ended_s + 1, 1.0)
     many = np.flatnonzero(retried_share(result, edges) > MANY_RETRIES) if len(edges) > 1 else np.zeros(0, dtype=np.int64)
     if len(many):
-        yield Bookmark("many_retries", float(edges[many[0]]), "client", "more than 10 % of the attempts are retries")
+        attempts = result.tables["attempts"]
+        again = attempts["sent_s"][(attempts["number"] > 0) & (attempts["sent_s"] >= edges[many[0]])]
+        yield Bookmark("many_retries", float(again.min()), "client", "more than 10 % of the attempts are retries")
 
 
 def out_of_memory(result: Result) -> list[tuple[float, float]]:

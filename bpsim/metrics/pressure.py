@@ -87,7 +87,7 @@ def fault_window(result: Result) -> tuple[float, float] | None:
 
 def pressed(result: Result, occupancy: Occupancy) -> list[Stretch]:
     """Every stretch of lasting pressure of the tiers behind the client, in order of beginning; gaps of less than a second
-    do not end one."""
+    do not end one, nor does the end of the run."""
     edges = np.append(np.arange(0, max(result.ended_s, WINDOW_S), WINDOW_S), result.ended_s)
     edges = edges[np.append(True, np.diff(edges) > 1e-9)]
     found: list[Stretch] = []
@@ -117,7 +117,7 @@ def _produced_per_s(result: Result) -> float:
 def _stretches(tier: str, kind: Kind, mask: Column, edges: Floats, values: Floats, ended_s: float) -> list[Stretch]:
     found = []
     for first, end in stretches(mask, gap=LASTING, least=LASTING):
-        until = inf if edges[end] >= ended_s else float(edges[end])
+        until = inf if ended_s - edges[end] < LASTING * WINDOW_S - 1e-9 else float(edges[end])
         found.append(Stretch(tier, kind, float(edges[first]), until, float(values[first:end].max())))
     return found
 
