@@ -13,6 +13,7 @@ import yaml
 from bpsim.experiment import Experiment
 from bpsim.folder import SCHEMA_VERSION, put, write_manifest
 from bpsim.metrics import ledger, timeseries
+from bpsim.names import the
 from bpsim.result import Result
 from bpsim.scenario import Scenario
 from bpsim.units import format_rate, format_seconds
@@ -150,7 +151,7 @@ def _too_short(name: str, scenario: Scenario, result: Result) -> list[str]:
         if work_s <= worst:
             continue
         worst = work_s
-        message = f"{name}: {backlog:,.0f} {what} were waiting for the {tier} when the run ended"
+        message = f"{name}: {backlog:,.0f} {what} were waiting for {the(tier)} when the run ended"
         if coming < capacity:
             lacking = format_seconds(backlog / (capacity - coming))
             message += f"; clearing them takes about {lacking} more: a longer `duration` shows how it ends"
@@ -171,7 +172,7 @@ def _backlogs(scenario: Scenario, result: Result) -> Iterator[tuple[str, str, in
         if load.end_s < scenario.duration:
             continue
         if load.tier == "api":
-            yield "API", "attempts", lines["work"]["inside"], coming, load.capacity_per_s
+            yield load.tier, "attempts", lines["work"]["inside"], coming, load.capacity_per_s
         else:
             waiting = sum(lines["records"][place] for place in _UP_TO[load.tier])
             yield load.tier, "records", waiting, coming, load.capacity_per_s

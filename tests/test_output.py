@@ -234,4 +234,4 @@ def test_a_tier_is_not_blamed_for_load_that_an_earlier_one_holds_back(tmp_path: 
     (warning,) = warnings(experiment_of(text, tmp_path))
     # The API lets 400/s through and Flink can do 500/s again: its backlog of about 5,000 clears at 100/s.
     assert warning.startswith("base: ")
-    assert "waiting for the flink" in warning and "a longer `duration`" in warning
+    assert "waiting for Flink when" in warning and "a longer `duration`" in warning

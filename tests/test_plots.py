@@ -70,7 +70,7 @@ def test_a_figure_can_be_drawn_of_a_run_in_which_nothing_ended(name: str) -> Non
 @pytest.mark.parametrize("name", FIGURES)
 def test_alt_text_names_every_variant_and_the_fault(name: str) -> None:
     words = alt_text(name, variants())
-    assert "Fault: api 3× slower from 4 s to 6 s." in words
+    assert "Fault: API 3× slower from 4 s to 6 s." in words
     assert all(f"{variant}: " in words for variant in variants())
     assert "nan" not in words.lower()
 
@@ -81,7 +81,7 @@ def test_alt_text_has_the_key_numbers() -> None:
     assert "with_fault: 20 % of requests failed; 20 writes for nobody" in alt_text("losses", results)
     assert "with_fault: p99 before 50 ms, in the fault 1 s, after 1 s" in alt_text("latency", results)
     assert "calm: 100 % answered in time." in alt_text("goodput", results)
-    assert "client at 4.1 s" in alt_text("wave", results)
+    assert "the client at 4.1 s" in alt_text("wave", results)
 
 
 def test_nothing_to_draw_is_said() -> None:
@@ -189,7 +189,7 @@ def test_memory_is_the_mean_number_of_bytes_held_in_each_window() -> None:
 def test_a_fault_that_does_not_end_lasts_as_long_as_the_run() -> None:
     result = made(steady(), [(8.0, WRITER, "fault_begins", 0.0)])
     (fault,) = Reading(result).faults
-    assert (fault.begin, fault.end, fault.tier, fault.words) == (8.0, 10.0, "writer", "fault: writer")
+    assert (fault.begin, fault.end, fault.tier, fault.words) == (8.0, 10.0, "writer", "fault: DB writer")
 
 
 def test_records_in_any_tier_count_as_on_their_way() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from math import inf
 from pathlib import Path
 from typing import get_args
@@ -18,6 +19,7 @@ from bpsim.metrics.bookmarks import bookmarks
 from bpsim.metrics.occupancy import Occupancy
 from bpsim.metrics.pressure import pressed
 from bpsim.names import TIER_NAMES, the
+from bpsim.plots import alt_text
 from bpsim.result import TIERS, Outcome
 from bpsim.scenario_file import load
 from bpsim.utilisation import bottleneck
@@ -190,3 +192,10 @@ def test_many_retries_begin_with_the_first_of_them() -> None:
     asked = [Asked(1.0, (Try(1.0, 2.25, Outcome.TIMED_OUT), served(2.25, 2.25, 2.5)))]
     (mark,) = [mark for mark in bookmarks(made(asked, marks=fault(1, 3, "api"))) if mark.name == "many_retries"]
     assert mark.time_s == 2.25
+
+
+def test_figures_and_their_words_call_tiers_by_their_names() -> None:
+    result = run(load(FOLDER / "slow_database.yaml", ("duration=75 s", "client.arrivals.rate=100/s")).variants["hold"], seed=1)
+    for name in ("wave", "ladder", "memory"):
+        words = alt_text(name, {"hold": result})
+        assert "DB writer" in words and not re.search(r"\bapi\b|the writer|the flink", words), words

@@ -133,7 +133,7 @@ def test_an_answer_is_judged_and_followed_by_the_story() -> None:
     code, text = bpsim("workshop", "incident", "saturday")
     assert code == 0
     assert "slower" not in text
-    assert "No: you said api, it began in the flink." in bpsim("workshop", "incident", "saturday", "--answer", "api")[1]
+    assert "No: you said the API, it began in Flink." in bpsim("workshop", "incident", "saturday", "--answer", "api")[1]
     right = bpsim("workshop", "incident", "saturday", "--answer", "flink")[1]
     assert right.startswith("Right")
     assert "saturday.yaml:" in right

@@ -13,6 +13,7 @@ from bpsim.cli.app import Exit, fail, say
 from bpsim.cli.explaining import lines
 from bpsim.cli.looking import load_or_fail
 from bpsim.folder import SCHEMA_VERSION
+from bpsim.names import the
 from bpsim.workshop.challenges import Attempt, Challenge, catalogue, check, is_met
 from bpsim.workshop.handout import hand_out
 from bpsim.workshop.material import incidents, notebooks
@@ -123,7 +124,8 @@ def incident_command(name: str, answer: str | None, seed: int) -> None:
     if answer is not None:
         story = incident.story
         _known(answer, incident.tiers, "tier")
-        say(f"{'Right' if answer == story.root else 'No'}: you said {answer}, it began in the {story.root}.\n")
+        began = "no tier" if story.root is None else the(story.root)
+        say(f"{'Right' if answer == story.root else 'No'}: you said {the(answer)}, it began in {began}.\n")
         say("\n".join(lines("", story, 100_000)))
         return
     rows = list(incident.table())

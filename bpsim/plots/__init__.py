@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bpsim.names import the
 from bpsim.plots.heatmap import heatmap, heatmap_finding
 from bpsim.plots.ladder import ladder, ladder_finding
 from bpsim.plots.lines import goodput, goodput_finding, latency, latency_finding
@@ -62,7 +63,7 @@ def alt_text(name: str, results: Results) -> str:
 
 def _wave_words(reading: Reading) -> str:
     began = sorted(onsets(reading).items(), key=lambda item: item[1])
-    order = ", ".join(f"{tier} at {moment:.1f} s" for tier, moment in began)
+    order = ", ".join(f"{the(tier)} at {moment:.1f} s" for tier, moment in began)
     return wave_finding(reading) + (f" ({order})" if order else "")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bpsim.metrics.pressure import Stretch
+from bpsim.names import TIER_NAMES, the
 from bpsim.plots.reading import Reading, Results, read
 from bpsim.plots.style import (
     BLUE,
@@ -54,7 +55,7 @@ def ladder(results: Results) -> Figure:
         time_axis(ax, reading.end, unit)
         ax.tick_params(axis="y", length=0)
     column_titles(grid[0], {name: ladder_finding(reading) for name, reading in readings.items()})
-    grid[0, 0].set_yticks(range(len(tiers)), tiers, fontsize=12)
+    grid[0, 0].set_yticks(range(len(tiers)), [TIER_NAMES[tier] for tier in tiers], fontsize=12)
     grid[0, 0].set_ylim(len(tiers) - 0.5, -0.5)
     used = [kind for kind in KINDS if any(one.kind == kind for reading in readings.values() for one in reading.rungs)]
     handles = [_handle(kind) for kind in used]
@@ -103,4 +104,5 @@ def ladder_finding(reading: Reading) -> str:
         return "no tier comes under lasting pressure"
     tiers = list(dict.fromkeys(one.tier for one in rungs))
     first = rungs[0]
-    return f"first the {first.tier} at {seconds(first.begin_s)}" + (f", then {', '.join(tiers[1:])}" if len(tiers) > 1 else "")
+    then = f", then {', '.join(the(tier) for tier in tiers[1:])}" if len(tiers) > 1 else ""
+    return f"first {the(first.tier)} at {seconds(first.begin_s)}{then}"

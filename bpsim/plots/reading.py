@@ -17,6 +17,7 @@ from bpsim.metrics.journeys import Journeys
 from bpsim.metrics.occupancy import Occupancy
 from bpsim.metrics.pressure import Stretch, pressed
 from bpsim.metrics.windows import tier_columns
+from bpsim.names import TIER_NAMES
 from bpsim.result import TIERS, Outcome, Result
 from bpsim.units import parse
 
@@ -175,16 +176,19 @@ class Reading:
 
 
 def _words(fault: Mapping[str, Any], tier: str) -> str:
+    name = TIER_NAMES[tier]
     match fault.get("kind"):
         case "slowdown":
-            return f"{tier} {float(fault['factor']):g}× slower"
+            return f"{name} {float(fault['factor']):g}× slower"
         case "stall":
-            return f"{tier} stands still"
+            return f"{name} stands still"
         case "outage":
-            return f"{tier} is down"
+            return f"{name} is down"
         case "spike":
             return f"{float(fault['factor']):g}× the load"
-    return f"fault: {tier}"
+        case str(kind):
+            return f"{name}: {kind.replace('_', ' ')}"
+    return f"fault: {name}"
 
 
 Results = Mapping[str, Result | Reading]

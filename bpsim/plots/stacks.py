@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bpsim.names import TIER_NAMES, the
 from bpsim.plots.reading import Column, Reading, Results, read
 from bpsim.plots.style import (
     BLUE,
@@ -66,7 +67,7 @@ RECORDS = {
     "expired": ("given up by the producer", ORANGE),
     "refused": ("refused by the broker", RED),
     "skipped": ("skipped by the consumer", BLUE),
-    "dropped": ("given up by the writer", VIOLET),
+    "dropped": ("given up by the DB writer", VIOLET),
     "acked_then_lost": ("lost in the crash after “done”", VIOLET),
     "lost_in_crash": ("lost in the crash", INK),
     "on_the_way": ("on their way at the end", GREY),
@@ -135,7 +136,7 @@ def _label_layers(ax: Axes, held: dict[str, Column], top: float) -> None:
     base, labels = 0.0, []
     for tier, values in held.items():
         if values.max() >= VISIBLE * top:
-            labels.append((f"▮ {tier}", base + values[peak] / 2, COLOURS[tier]))
+            labels.append((f"▮ {TIER_NAMES[tier]}", base + values[peak] / 2, COLOURS[tier]))
         base += float(values[peak])
     label_ends(ax, labels, 3.4)
 
@@ -151,7 +152,7 @@ def memory_finding(reading: Reading) -> str:
     if fullest in ("client", "api", "producer"):
         return process
     most = found[f"{fullest}_peak_records"] * reading.occupancy.record_bytes
-    return f"the {fullest} holds up to {size(most)}; {process}"
+    return f"{the(fullest)} holds up to {size(most)}; {process}"
 
 
 @styled

@@ -10,6 +10,7 @@ import numpy as np
 
 from bpsim.metrics import timeseries
 from bpsim.metrics.windows import latencies
+from bpsim.names import TIER_NAMES
 from bpsim.plots.ladder import KINDS
 from bpsim.plots.reading import Reading, Results, read
 from bpsim.plots.stacks import RECORDS, REQUESTS, record_lines
@@ -43,14 +44,18 @@ Rows = list[tuple[str, ...]]
 def _wave(reading: Reading) -> Rows:
     began = onsets(reading)
     return [
-        (tier, seconds(began[tier]) if tier in began else "never", percent(float(np.nanmax(reading.pressure(tier), initial=0))))
+        (
+            TIER_NAMES[tier],
+            seconds(began[tier]) if tier in began else "never",
+            percent(float(np.nanmax(reading.pressure(tier), initial=0))),
+        )
         for tier in reading.tiers
     ]
 
 
 def _ladder(reading: Reading) -> Rows:
     ends = [(one, seconds(one.end_s) if isfinite(one.end_s) else "the end") for one in reading.rungs]
-    return [(one.tier, KINDS[one.kind][0], seconds(one.begin_s), end) for one, end in ends]
+    return [(TIER_NAMES[one.tier], KINDS[one.kind][0], seconds(one.begin_s), end) for one, end in ends]
 
 
 def _over_time(*columns: tuple[str, Callable[[float], str]]) -> Callable[[Reading], Rows]:
@@ -69,7 +74,12 @@ def _held(reading: Reading) -> Rows:
     if not len(edges) or not held:
         return []
     chosen = np.unique(np.linspace(0, len(edges) - 2, ROWS).astype(np.int64))
-    return [(seconds(float(edges[k])), tier, size(float(held[tier][k]))) for k in chosen for tier in held if held[tier][k] >= 1]
+    return [
+        (seconds(float(edges[k])), TIER_NAMES[tier], size(float(held[tier][k])))
+        for k in chosen
+        for tier in held
+        if held[tier][k] >= 1
+    ]
 
 
 def _quantiles(reading: Reading) -> Rows:
@@ -93,7 +103,7 @@ def _ledger(reading: Reading) -> Rows:
 
 def _tier_time(reading: Reading) -> Rows:
     return [
-        (level, tier, *(seconds(value) for value in ways.values()))
+        (level, TIER_NAMES[tier], *(seconds(value) for value in ways.values()))
         for level, at in LEVELS.items()
         for tier, ways in reading.journeys.at(at).items()
     ]
@@ -104,7 +114,7 @@ def _trace(reading: Reading) -> Rows:
     if one is None:
         return []
     return [
-        (span.tier, span.what, seconds(span.begin_s - one.born_s),
+        (TIER_NAMES[span.tier], span.what, seconds(span.begin_s - one.born_s),
          seconds(span.end_s - one.born_s) if isfinite(span.end_s) else "the end of the run")
         for span in one.spans
     ]  # fmt: skip

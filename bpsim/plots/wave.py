@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bpsim.metrics.spans import stretches
+from bpsim.names import TIER_NAMES, the
 from bpsim.plots.reading import Reading, Results, read
 from bpsim.plots.style import (
     INK,
@@ -59,7 +60,7 @@ def wave(results: Results) -> Figure:
         _cascade(ax, reading, tiers, unit, (max(WIDTH / len(readings), NARROWEST) - 1.1) * 72)
         time_axis(ax, reading.end, unit)
     column_titles(grid[0], {name: wave_finding(reading) for name, reading in readings.items()})
-    grid[0, 0].set_yticks(np.arange(len(tiers)) + 0.5, tiers, fontsize=12)
+    grid[0, 0].set_yticks(np.arange(len(tiers)) + 0.5, [TIER_NAMES[tier] for tier in tiers], fontsize=12)
     grid[0, 0].set_ylim(len(tiers), 0)
     bar = figure.colorbar(mesh, ax=list(grid[0]), ticks=(0, 0.5, 1), pad=0.015, aspect=28)
     bar.set_ticklabels(("0 %", "50 %", "100 %"))
@@ -179,8 +180,8 @@ def wave_finding(reading: Reading) -> str:
     above = TIERS[TIERS.index(top) - 1]
     if above in reading.tiers and reading.unbounded(above) and np.nanmax(reading.pressure(above)) >= BLOCKED:
         queue = count(reading.summary[f"{above}_peak_records"])
-        return f"pressure ends in the {above}, as a queue of {queue}; the client feels nothing"
-    return f"pressure stops at the {top}; the client feels nothing"
+        return f"pressure ends in {the(above)}, as a queue of {queue}; the client feels nothing"
+    return f"pressure stops at {the(top)}; the client feels nothing"
 
 
 def recovery(reading: Reading) -> str:

@@ -6,6 +6,7 @@ from math import inf, isfinite
 from typing import TYPE_CHECKING
 
 from bpsim.metrics.journeys import WAYS, Trace
+from bpsim.names import TIER_NAMES, the
 from bpsim.plots.reading import Reading, Results, read
 from bpsim.plots.style import BLUE, GREY, INK, ORANGE, PURPLE, RED, SMALL, column_titles, inner_ticks, panels, seconds, styled
 from bpsim.result import TIERS
@@ -34,7 +35,7 @@ def tier_time(results: Results) -> Figure:
         for row, (level, at) in enumerate(levels.items()):
             _bars(grid[row, column], at, tiers, level)
     column_titles(grid[0], {name: tier_time_finding(reading) for name, reading in readings.items()})
-    grid[0, 0].set_yticks(range(len(tiers)), tiers)
+    grid[0, 0].set_yticks(range(len(tiers)), [TIER_NAMES[tier] for tier in tiers])
     grid[0, 0].set_ylim(len(tiers) - 0.4, -0.6)
     from matplotlib.patches import Patch
 
@@ -75,7 +76,7 @@ def tier_time_finding(reading: Reading) -> str:
     tier, way = max(share, key=lambda key: share[key])
     whole = sum(share.values())
     how = {"queued": "waiting in", "served": "being served by", "blocked": "waiting for room behind"}[way]
-    place = "before its last try" if tier == "client" else f"{how} the {tier}"
+    place = "before its last try" if tier == "client" else f"{how} {the(tier)}"
     return f"the slowest percent: {seconds(share[tier, way])} of {seconds(whole)} {place}"
 
 
@@ -116,7 +117,7 @@ def _spans(ax: Axes, one: Trace) -> None:
     ax.axvline(waited, color=INK, lw=1, ls=(0, (4, 3)), zorder=0)
     ax.set_xlim(0, right)
     inner_ticks(ax.xaxis)
-    ax.set_yticks(range(len(shown)), [f"{span.tier}: {span.what}" for span in shown], fontsize=SMALL - 1)
+    ax.set_yticks(range(len(shown)), [f"{TIER_NAMES[span.tier]}: {span.what}" for span in shown], fontsize=SMALL - 1)
     ax.set_ylim(len(shown) - 0.4, -0.6)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bpsim.arrivals import Closed
+from bpsim.names import TIER_NAMES, the
 from bpsim.result import Result
 from bpsim.scenario import Scenario
 from bpsim.units import format_rate, format_seconds
@@ -81,10 +82,12 @@ def _objectives(document: Mapping[str, Any], results: Mapping[str, Result]) -> d
 
 def _logic(scenario: Scenario, results: Mapping[str, Result]) -> dict[str, str]:
     queues = ", ".join(f"{path} {_bound(bound)}" for path, bound in scenario.bounds.items())
-    able = ", ".join(f"{tier} {format_rate(rate)}" for tier, rate in capacities(scenario).items())
-    faults = "; ".join(f"{fault.kind} of {fault.target} from {fault.at:g} s for {fault.lasts:g} s" for fault in scenario.faults)
+    able = ", ".join(f"{the(tier)} {format_rate(rate)}" for tier, rate in capacities(scenario).items())
+    faults = "; ".join(
+        f"{fault.kind} of {the(fault.target)} from {fault.at:g} s for {fault.lasts:g} s" for fault in scenario.faults
+    )
     return {
-        "2.1": " → ".join(scenario.tiers),
+        "2.1": " → ".join(TIER_NAMES[tier] for tier in scenario.tiers),
         "2.2": "A request is served by an API worker, which hands its record to the producer; batches go to the broker, are "
         "read by the consumer and pass on to the database. A put that finds no room waits: that is backpressure.",
         "2.3": f"Faults in the first variant: {faults or 'none'}. Variants differ in the parameters listed above.",
