@@ -7,7 +7,7 @@ import streamlit as st
 from bpsim.dashboard.complaints import complain
 from bpsim.dashboard.desk import Desk, Order
 from bpsim.dashboard.edit_page import LETTERS
-from bpsim.dashboard.study import studies
+from bpsim.dashboard.runs_page import together
 from bpsim.dashboard.view import ALLOWANCE
 from bpsim.dashboard.words import plain
 from bpsim.document import InvalidScenario, frame
@@ -62,7 +62,8 @@ def _buttons(desk: Desk, challenge: Challenge, text: str, key: str) -> None:
         st.session_state.go_to = "Watch"
         st.rerun()
     attempt = _checked(challenge, mine, seeds)
-    st.session_state.setdefault("attempt", {})[challenge.name] = (text, attempt)
+    if attempt is not None:
+        st.session_state.setdefault("attempt", {})[challenge.name] = (text, attempt)
 
 
 def _read(challenge: Challenge, text: str) -> ScenarioFile | None:
@@ -79,18 +80,8 @@ def _read(challenge: Challenge, text: str) -> ScenarioFile | None:
     return mine
 
 
-def _checked(challenge: Challenge, mine: ScenarioFile, seeds: int) -> Attempt:
-    place = st.empty()
-    with place.container():
-        bar = st.progress(0.0, text="running")
-        st.button("Stop", key="stop-challenge", help="what is done so far is dropped")
-
-    def told(done: int, of: int) -> None:
-        bar.progress(done / max(of, 1), text=f"{done} of {of} runs")
-
-    found = check(challenge, mine, range(1, seeds + 1), studies().workers.place, told)
-    place.empty()
-    return found
+def _checked(challenge: Challenge, mine: ScenarioFile, seeds: int) -> Attempt | None:
+    return together("challenge", lambda place, told: check(challenge, mine, range(1, seeds + 1), place, told))
 
 
 def _told(attempt: Attempt) -> None:

@@ -12,7 +12,7 @@ import streamlit as st
 from bpsim.comparison import Comparison, hold_against
 from bpsim.dashboard.chart_page import draw
 from bpsim.dashboard.desk import Desk, Order, variants_of
-from bpsim.dashboard.runs_page import begin, judge, obtain
+from bpsim.dashboard.runs_page import begin, judge, obtain, together
 from bpsim.dashboard.study import studies
 from bpsim.dashboard.view import View
 from bpsim.dashboard.words import plain
@@ -118,20 +118,10 @@ def _how_sure(orders: dict[str, Order]) -> None:
     st.caption(plain(found.note))
 
 
-def _held_against(orders: dict[str, Order], seeds: int) -> Comparison:
-    place = st.empty()
-    with place.container():
-        bar = st.progress(0.0, text="running")
-        st.button("Stop", key="stop-comparison", help="what is done so far is dropped")
-
-    def told(done: int, of: int) -> None:
-        bar.progress(done / max(of, 1), text=f"{done} of {of} runs")
-
+def _held_against(orders: dict[str, Order], seeds: int) -> Comparison | None:
     scenarios = {letter: order.scenario for letter, order in orders.items()}
-    chosen = tuple(range(1, seeds + 1))
-    found = hold_against(scenarios, next(iter(scenarios)), chosen, place=studies().workers.place, on_progress=told)
-    place.empty()
-    return found
+    first, chosen = next(iter(scenarios)), tuple(range(1, seeds + 1))
+    return together("comparison", lambda place, told: hold_against(scenarios, first, chosen, place=place, on_progress=told))
 
 
 def _shown(view: View, name: str) -> str:

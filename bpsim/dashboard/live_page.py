@@ -12,7 +12,7 @@ from bpsim.dashboard.desk import Desk, Order
 from bpsim.dashboard.player import player
 from bpsim.dashboard.words import plain
 from bpsim.live import CHAOS, DIALS, Live
-from bpsim.metrics import ledger
+from bpsim.metrics import ledger, totals
 from bpsim.output import resolved_scenario
 from bpsim.plots.style import count
 from bpsim.units import format_seconds
@@ -118,10 +118,10 @@ def _ticking() -> None:
     result = live.result()
     state = "running" if live.running else "paused"
     player(f"live-{id(live)}", live.next_film(result), [], live=state)
-    lines = ledger(result)["requests"]
-    shown = {name.replace("_", " "): number for name, number in lines.items() if number}
-    told = ", ".join(f"{count(number)} {name}" for name, number in shown.items())
-    st.caption(f"At {format_seconds(live.now)}: {count(sum(lines.values()))} requests = {told}. The sum is exact.")
+    lines = ledger(result)
+    shown = {name.replace("_", " "): number for name, number in lines["requests"].items() if number}
+    told, total = ", ".join(f"{count(number)} {name}" for name, number in shown.items()), totals(lines)["requests"]
+    st.caption(f"At {format_seconds(live.now)}: {count(total)} requests = {told}. The sum is exact.")
     for words in (st.session_state.pop("live_error", None), live.ended):
         if words:
             st.warning(plain(words))

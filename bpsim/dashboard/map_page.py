@@ -9,8 +9,8 @@ import pandas as pd
 import streamlit as st
 
 from bpsim.dashboard.desk import Desk, Order
+from bpsim.dashboard.runs_page import together
 from bpsim.dashboard.sidebar import MAIN
-from bpsim.dashboard.study import studies
 from bpsim.dashboard.view import ALLOWANCE
 from bpsim.dashboard.words import plain
 from bpsim.document import InvalidScenario
@@ -77,17 +77,10 @@ def _explored(order: Order, x: Axis, y: Axis | None, seeds: int) -> Phase | None
     if refusal is not None:
         st.error(f"Not run: {plain(refusal)}")
         return None
-    shown, place = st.empty(), studies().workers.place
-    with shown.container():
-        bar = st.progress(0.0, text="running")
-        st.button("Stop", key="stop-map", help="what is done so far is dropped")
-
-    def told(done: int, of: int) -> None:
-        bar.progress(done / max(of, 1), text=f"{done} of {of} runs")
-
-    found = explore(order.file.question, order.variant, scenarios, (x, y), seeds, place=place, on_progress=told)
-    shown.empty()
-    return found
+    question, variant = order.file.question, order.variant
+    return together(
+        "map", lambda place, told: explore(question, variant, scenarios, (x, y), seeds, place=place, on_progress=told)
+    )
 
 
 def _picture(desk: Desk, phase: Phase) -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
+from typing import TypeVar
 
 import streamlit as st
 
 from bpsim.allowance import Refused
 from bpsim.dashboard.desk import Order
-from bpsim.dashboard.study import Progress, Study
+from bpsim.dashboard.study import Progress, Study, studies
 from bpsim.dashboard.view import View
 from bpsim.dashboard.words import plain
-from bpsim.runs import PlaceFailed
+from bpsim.runs import Place, PlaceFailed, RunFailed
+from bpsim.runs import Progress as Done
 
+T = TypeVar("T")
 TOLD_S = 1.0
 """Wall seconds between two words of progress: with each the browser begins anew to draw what is not drawn yet, so that figures
 which had arrived were seen only when the judging was over."""
@@ -81,3 +84,23 @@ def judge(study: Study, view: View) -> View:
         return view
     bar.empty()
     return view
+
+
+def together(what: str, make: Callable[[Place, Done], T]) -> T | None:
+    """What `make` makes of many runs, of which progress is shown and which may be stopped; None when they failed, which is
+    said."""
+    shown = st.empty()
+    with shown.container():
+        bar = st.progress(0.0, text="running")
+        st.button("Stop", key=f"stop-{what}", help="what is done so far is dropped")
+
+    def told(done: int, of: int) -> None:
+        bar.progress(done / max(of, 1), text=f"{done} of {of} runs")
+
+    try:
+        found = make(studies().workers.place, told)
+    except (PlaceFailed, RunFailed) as error:
+        shown.error(f"Not run: {plain(str(error))}")
+        return None
+    shown.empty()
+    return found

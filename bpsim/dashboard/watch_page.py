@@ -19,6 +19,7 @@ from bpsim.dashboard.story import tell
 from bpsim.dashboard.study import Study, studies
 from bpsim.dashboard.view import View
 from bpsim.dashboard.words import plain
+from bpsim.metrics import totals
 from bpsim.output import resolved_scenario
 from bpsim.plots.style import count, percent, seconds
 from bpsim.verdict import Collapse, Verdict
@@ -111,7 +112,7 @@ def _ledger(view: View) -> None:
     for column, (name, lines) in zip(st.columns(len(view.ledger)), view.ledger.items(), strict=True):
         rows = [f"| {plain(line.replace('_', ' '))} | {number:,} |" for line, number in lines.items() if number]
         column.markdown("\n".join([f"| {plain(name)} | count |", "|---|---:|", *rows]))
-    total = ", ".join(f"{count(sum(lines.values()))} {name}" for name, lines in view.ledger.items() if name != "work")
+    total = ", ".join(f"{count(number)} {name}" for name, number in totals(view.ledger).items())
     st.caption(f"In all {total}; the sums are exact, or the run would have failed.")
 
 

@@ -25,6 +25,11 @@ def ledger(result: Result) -> dict[str, Lines]:
     }
 
 
+def totals(lines: dict[str, Lines]) -> dict[str, int]:
+    """How many requests, attempts and records there were in all."""
+    return {name: sum(found.values()) for name, found in lines.items() if name != "work"}
+
+
 def first_copies(result: Result) -> tuple[Column, Column]:
     """Rows in `records` of the first delivered copy of each request: those somebody was waiting for, and the others."""
     requests, records = result.tables["requests"], result.tables["records"]
