@@ -85,9 +85,9 @@ def test_the_control_of_a_run_that_ends_well_is_called_off(studies: Studies, pai
     quiet = "{kind: spike, target: client, at: 2 s, lasts: 585 s, factor: 0.02}"
     with studies.watch(order(("duration", "10 min"), ("faults.0", quiet), variant="no_retry")) as study:
         verdict = study.judged().verdict
-    assert isinstance(verdict, Verdict) and verdict.ends_well
-    assert pair.names == ["view", "control without the trigger"], "which has fifty times the work of the run itself"
-    assert isinstance(pair.begun[1][1].future.exception(30), CalledOff)
+        assert isinstance(verdict, Verdict) and verdict.ends_well
+        assert pair.names == ["view", "control without the trigger"], "which has fifty times the work of the run itself"
+        assert isinstance(pair.begun[1][1].future.exception(30), CalledOff), "while its page is still being drawn"
 
 
 def test_where_no_process_is_idle_a_run_is_made_without_controls_until_it_needs_them(studies: Studies, pair: Noted) -> None:

@@ -71,8 +71,14 @@ def test_progress_is_told_and_who_leaves_can_call_the_job_off(workers: Workers) 
     other.stop()
     assert task.future.exception(20) is not None
     assert other.future.cancelled() or other.future.exception(20) is not None
-    task.stop()
     assert workers.begin(doubled, 3).result()[1] == 6, "its slot is free, and no stop is left in it"
+    third = workers.begin(endless)
+    task.stop()
+    other.stop()
+    time.sleep(0.5)
+    assert not third.future.done(), "who was called off before has no say in what has its slot now"
+    third.stop()
+    assert third.future.exception(20) is not None
     assert workers.idle == 2
 
 
