@@ -1,17 +1,19 @@
-"""How long a visitor of the dashboard waits, in a real browser: `python -m benchmarks.dashboard [--rounds N]`.
+"""How long a visitor of the dashboard waits, in a real browser: `python -m benchmarks.dashboard [--rounds N] [--write]`.
 
 Each round starts a server and a browser of its own, opens the default view, then turns a knob four times, each time to a value
 that nobody has asked for yet. Measured are the wall seconds until the visitor sees the figures, the verdict and the last chart,
 and what the server and the browser compute for it in CPU seconds. All of it is also told as a ratio to a million bare SimPy
-timeouts measured in the same round (wall to wall, CPU to CPU): trust that where the machine is shared.
+timeouts measured in the same round (wall to wall, CPU to CPU): trust that where the machine is shared. `--write` renews
+`docs/performance-dashboard.md`.
 """
 
 from __future__ import annotations
 
 import argparse
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
-from os import getpid
+from os import cpu_count, getpid
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
@@ -23,6 +25,7 @@ from benchmarks.speed import bare_simpy
 from tests.browser import CHROMIUM, served
 
 TIMEOUTS = 1_000_000
+PAGE = Path(__file__).parents[1] / "docs" / "performance-dashboard.md"
 KNOB, TURNS = "Client timeout", 4
 WATCH = """
 () => {
@@ -128,14 +131,25 @@ def _computed(what: str, mine: float, server: float, pid: int) -> dict[str, floa
 
 
 def main() -> None:
-    """Measure and print the medians."""
+    """Measure, print the medians, and with `--write` keep them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    rounds = [one_round() for _ in range(parser.parse_args().rounds)]
-    print("| measured | seconds | as a ratio |\n|---|---|---|")
+    parser.add_argument("--write", action="store_true")
+    options = parser.parse_args()
+    rounds = [one_round() for _ in range(options.rounds)]
+    lines = ["| measured | seconds | as a ratio |", "|---|---|---|"]
     for name in rounds[0]:
         unit = "bare CPU" if "CPU" in name else "bare"
-        print(f"| {name} | {median(r[name] for r in rounds):.2f} | {median(r[name] / r[unit] for r in rounds):.2f} |")
+        lines.append(f"| {name} | {median(r[name] for r in rounds):.2f} | {median(r[name] / r[unit] for r in rounds):.2f} |")
+    print("\n".join(lines))
+    if options.write:
+        head = (
+            "# Performance of the dashboard\n\nWritten by `python -m benchmarks.dashboard --write`: medians of "
+            f"{options.rounds} rounds, each with a server and a browser of its own. The ratios are to a million bare SimPy "
+            f"timeouts (`bare`) measured in the same round; trust those.\n\nPython {platform.python_version()}, "
+            f"{platform.machine()}, {cpu_count()} cores.\n\n"
+        )
+        PAGE.write_text(head + "\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
