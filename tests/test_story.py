@@ -103,6 +103,7 @@ def test_a_job_that_is_rescaled_or_fails_is_told_and_not_called_a_crash() -> Non
     failed = story("checkpoint_timeout", "aligned", "duration=40 s")
     assert sentence(failed, "The Flink job fails").startswith("The Flink job fails 3 times, from 20.5 s to ")
     assert sentence(failed, "repeat").endswith("the Flink job failed and went back to its last checkpoint.")
+    assert not [one.words for one in failed.findings if " dies " in one.words], "the job failed, which is told already"
     assert [one.time_s for one in failed.part("spread")] == sorted(one.time_s for one in failed.part("spread"))
 
 
@@ -130,6 +131,18 @@ def test_a_broker_that_refuses_does_not_stop_the_wave() -> None:
     assert not found.part("stop"), "users got a 503"
     assert "got 503, since their record could not be produced" in sentence(found, "Users notice from")
     assert "records are refused by a broker" in sentence(found, "refused by")
+
+
+@pytest.mark.parametrize(
+    ("name", "variant", "path"),
+    [
+        ("codel", "request_codel", "api.shedding"), ("codel", "short_queue", "api.queue"),
+        ("adaptive_limit", "fixed", "api.admission"), ("forgotten_poll", "forgets", "producer.buffer"),
+        ("broker_hold", "rabbitmq", "broker.overflow"), ("broker_hold", "pulsar", "client.timeout"),
+    ],
+)  # fmt: skip
+def test_what_users_felt_points_at_who_did_it(name: str, variant: str, path: str) -> None:
+    assert story(name, variant, "duration=80 s").part("felt")[0].path == path
 
 
 def test_a_log_that_holds_more_than_it_must_says_both() -> None:

@@ -51,11 +51,25 @@ def _harm(case: Case, slower: str, values: dict[str, float]) -> Finding:
     words = f"Users notice {span(first.begin_s, until)}: {failed:,.0f} of {case.summary['offered']:,.0f} requests fail"
     slow = sum(one.peak for one in case.signs.harm)
     words += f" ({told})" if told else f", but {slow:,.0f} take over twice as long as before"
-    path = ENDINGS[worst[0]][1] if worst else "client"
+    path = _by(case, worst[0]) if worst else "client"
     if case.signs.apart:
         values |= {"apart": sum(one.peak for one in case.signs.apart)}
         words += f"; {values['apart']:,.0f} fail or are slow while no cause acts ({_moments(case.signs.apart)})"
     return case.finding("felt", "client", first.begin_s, until, path, f"{words}{slower}.", failed=failed, **values)
+
+
+def _by(case: Case, ending: str) -> str:
+    """The part of the scenario that made requests end so: for those turned away, who did it."""
+    api, producer, lines = case.scenario.api, case.scenario.producer, case.ledger
+    if ending == "produce_failed" and lines["records"]["refused"]:
+        return "broker.overflow"
+    if ending not in ("rejected", "unavailable"):
+        return ENDINGS[ending][1]
+    if producer is not None and producer.on_full == "fail_fast" and lines["work"]["failed"] > lines["work"]["turned_away"]:
+        return "producer.buffer"
+    if ending == "unavailable" and api.shedding is not None and lines["work"]["shed"] > lines["work"]["turned_away"]:
+        return "api.shedding"
+    return "api.admission" if api.admission is not None else ENDINGS[ending][1]
 
 
 def _moments(stretches: list[Stretch]) -> str:
