@@ -201,6 +201,15 @@ def test_pressure_that_is_there_within_a_second_of_the_end_lasts_to_the_end() ->
     assert until(8.8) == pytest.approx(8.8)
 
 
+def test_rows_that_a_dead_process_forgot_wait_no_more() -> None:
+    hops = [Hop("writer", 0, 10, 2.0, left_s=5.0), Hop("writer", 0, 10, 6.0, 6.0, 6.5, 6.5)]
+    result = made([once(0, 0.1)], hops=hops, writer={"connections": 1, "buffer": {"records": 10}})
+    (full,) = [one for one in pressed(result, Occupancy(result)) if one.kind == "full"]
+    assert (full.begin_s, full.end_s, full.peak) == (pytest.approx(2.0), pytest.approx(5.0), pytest.approx(1.0))
+    died = story("slow_sql", "statement_timeout", "duration=240 s")
+    assert "the last pressure, on the broker, ends" in sentence(died, "The cause is over")
+
+
 def test_many_retries_begin_with_the_first_of_them() -> None:
     asked = [Asked(1.0, (Try(1.0, 2.25, Outcome.TIMED_OUT), served(2.25, 2.25, 2.5)))]
     (mark,) = [mark for mark in bookmarks(made(asked, marks=fault(1, 3, "api"))) if mark.name == "many_retries"]

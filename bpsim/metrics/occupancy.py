@@ -160,7 +160,7 @@ class Occupancy:
         return Presence(
             inside=(rows["entered_s"], rows["left_s"]),
             weight=count,
-            waiting=(rows["entered_s"], rows["started_s"]),
+            waiting=_waiting(rows),
             waiting_weight=count,
             busy=(rows["started_s"], rows["served_s"]),
             blocked=(rows["served_s"], rows["left_s"]) if "writer" in self.result.scenario else (NOTHING, NOTHING),
@@ -185,13 +185,18 @@ class Occupancy:
         return Presence(
             inside=(rows["entered_s"], rows["left_s"]),
             weight=count,
-            waiting=(rows["entered_s"], rows["started_s"]),
+            waiting=_waiting(rows),
             waiting_weight=count,
             busy=_inserts(rows, float(np.fmin(self._option("writer", "batch_rows", 1), self._bound("writer", "buffer")))),
             servers=self._option("writer", "connections", 1),
             overhead=self._option("consumer", "overhead", 0),
             bound=self._bound("writer", "buffer"),
         )
+
+
+def _waiting(rows: Table) -> Spans:
+    """From entering to the beginning of service, or to where rows were forgotten without any: their process died."""
+    return rows["entered_s"], np.where(np.isnan(rows["started_s"]), rows["left_s"], rows["started_s"])
 
 
 def _expand(first: np.ndarray[Any, Any], count: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
