@@ -13,10 +13,12 @@ from bpsim.engine import run
 from bpsim.kernel.clock import Clock, SmallLane
 from bpsim.result import Ended, Fate, Result
 from bpsim.tiers.flink.alone import AloneResult
+from bpsim.tiers.flink.async_io import AsyncIOSpec
 from bpsim.tiers.flink.subtask import Subtask
 from tests.flink_jobs import CHECKPOINTS, DEBLOAT, UNALIGNED, alone, line, through
 from tests.pipelines import exponential
 
+HEAVY = {"kind": "lognormal", "mean": 0.02, "scv": 4.0}
 AT_ONCE = {"execution.buffer-timeout.interval": "0 ms"}
 
 
@@ -59,6 +61,31 @@ def test_in_order_the_slowest_of_a_queue_holds_back_the_rest() -> None:
     ordered, unordered = (alone(asking(**spec, ordered=ordered), rate=1000.0) for ordered in (True, False))
     assert (np.diff(ordered.records["number"]) > 0).all() and (np.diff(unordered.records["number"]) < 0).any()
     assert throughput(ordered) < 0.6 * throughput(unordered)
+
+
+@pytest.mark.parametrize(
+    ("capacity", "law", "error"), [(2, exponential(0.002), 0.03), (20, {"kind": "lognormal", "mean": 0.02, "scv": 4.0}, 0.07)]
+)
+def test_the_capacity_in_order_is_what_such_a_job_does(capacity: int, law: dict[str, Any], error: float) -> None:
+    """Of 15 s: some 7,000 times a head of two is waited for (three standard deviations of a mean of as many), some 4,000
+    records of a law with four times that variance."""
+    spec = AsyncIOSpec.model_validate({"capacity": capacity, "latency": law})
+    assert throughput(alone(asking(capacity=capacity, latency=law), rate=3000.0)) == pytest.approx(
+        1 / spec.seconds_per_record, rel=error
+    )
+
+
+def test_in_order_two_places_do_one_and_a_half_times_the_work_of_one() -> None:
+    """While a memoryless head is waited for, the other is answered first in half of the cases, and leaves with it."""
+
+    def rate(**spec: Any) -> float:
+        return 0.02 / AsyncIOSpec.model_validate({"latency": exponential(0.02)} | spec).seconds_per_record
+
+    assert rate(capacity=2) == pytest.approx(1.5, rel=0.015)
+    assert rate(capacity=1) == pytest.approx(1.0, rel=1e-12)
+    assert rate(capacity=20, ordered=False) == pytest.approx(20, rel=1e-12)
+    assert rate(capacity=20, latency=0.02) == pytest.approx(20, rel=1e-12)
+    assert rate(capacity=10) < rate(capacity=100) < rate(capacity=1000) < rate(capacity=50_000)
 
 
 def test_one_request_at_a_time_is_a_queue_with_one_server() -> None:

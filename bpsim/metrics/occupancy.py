@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bpsim.kafka import framing
-from bpsim.metrics.spans import Floats
+from bpsim.metrics.spans import Floats, time_in
 from bpsim.result import TIERS, Fate, Result, Table, Work
 from bpsim.units import parse
 
@@ -36,6 +36,8 @@ class Presence:
     """Records that `waiting` may hold; NaN when there is no limit."""
     overhead: int = 0
     """Bytes that one takes in the process's memory beyond its size."""
+    busy_weight: Any = 1.0
+    """How many servers a span of `busy` takes."""
 
 
 @dataclass(frozen=True)
@@ -157,17 +159,41 @@ class Occupancy:
     def _flink(self) -> Presence:
         rows = self._rows("flink")
         count = rows["count"].astype(np.float64)
+        busy, busy_weight = self._at_work((rows["started_s"], rows["served_s"]))
         return Presence(
             inside=(rows["entered_s"], rows["left_s"]),
             weight=count,
             waiting=_waiting(rows),
             waiting_weight=count,
-            busy=(rows["started_s"], rows["served_s"]),
+            busy=busy,
+            busy_weight=busy_weight,
             blocked=(rows["served_s"], rows["left_s"]) if "writer" in self.result.scenario else (NOTHING, NOTHING),
             servers=self._flink_servers,
             overhead=self._option("consumer", "overhead", 0),
             bound=self._bound("flink", "network_buffers"),
         )
+
+    def _at_work(self, sink: Spans) -> tuple[Spans, Any]:
+        """A job is as busy as its busiest task. Of the sink it is known when it worked, of the tasks before it how much of each
+        second: where one of them worked more than the sink, that second counts with the difference."""
+        table = self.result.tables.get("flink", {"vertex": NOTHING})
+        before = table["vertex"] != table["vertex"][-1:]
+        if not before.any():
+            return sink, 1.0
+        seconds, second = np.unique(table["time_s"][before], return_inverse=True)
+        names, task = np.unique(table["vertex"][before].astype(str), return_inverse=True)
+        cell, cells = task * len(seconds) + second, len(names) * len(seconds)
+        worked = np.bincount(cell, table["busyTimeMsPerSecond"][before], cells) / 1000
+        most = (worked / np.maximum(np.bincount(cell, minlength=cells), 1)).reshape(len(names), -1).max(axis=0)
+        if self.result.ended_s > seconds[-1]:  # what came after the last look went on like the second before it
+            seconds, most = np.append(seconds, self.result.ended_s), np.append(most, most[-1])
+        begins = np.maximum(seconds - 1.0, np.concatenate(([0.0], seconds[:-1])))
+        edges = np.unique(np.concatenate((begins, seconds)))
+        servers = self._flink_servers
+        by_sink = time_in(*sink, edges)[np.searchsorted(edges, seconds) - 1] / (seconds - begins)
+        more = np.maximum(most * servers - by_sink, 0.0)
+        spans = np.concatenate((sink[0], begins)), np.concatenate((sink[1], seconds))
+        return spans, np.concatenate((np.ones(len(sink[0])), more))
 
     @property
     def _flink_servers(self) -> int:

@@ -54,8 +54,9 @@ class Strain:
         """Read off the spans of a tier."""
         width = np.diff(edges)
         waiting = time_in(*presence.waiting, edges, presence.waiting_weight) / width
-        busy, blocked = (time_in(*spans, edges) / (width * presence.servers) for spans in (presence.busy, presence.blocked))
-        return cls(busy, blocked, waiting, presence.bound)
+        busy = time_in(*presence.busy, edges, presence.busy_weight)
+        blocked = time_in(*presence.blocked, edges)
+        return cls(busy / (width * presence.servers), blocked / (width * presence.servers), waiting, presence.bound)
 
     @property
     def is_blocked(self) -> Column:

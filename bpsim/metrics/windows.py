@@ -120,7 +120,7 @@ def tier_columns(presence: Presence, edges: Floats, record_bytes: int) -> dict[s
     width = np.diff(edges)
     records = time_in(*presence.inside, edges, presence.weight) / width
     waiting = time_in(*presence.waiting, edges, presence.waiting_weight) / width
-    busy = np.clip(time_in(*presence.busy, edges) / (width * presence.servers), 0, 1)
+    busy = np.clip(time_in(*presence.busy, edges, presence.busy_weight) / (width * presence.servers), 0, 1)
     blocked = np.clip(time_in(*presence.blocked, edges) / (width * presence.servers), 0, 1 - busy)
     return {
         "records": records,
