@@ -48,6 +48,8 @@ def test_harm_before_anything_is_out_of_the_ordinary_is_no_part_of_it_unless_it_
     worst = of(60.1, 1000)
     assert told_apart([of(3.0, 40), of(37.2, 50), worst], load) == ([worst], [of(3.0, 40), of(37.2, 50)])
     assert told_apart([of(3.0, 50), of(37.2, 50), worst], load)[1] == [], "a tenth, all together"
+    assert told_apart([of(3.0, 500, 0.05), worst], load) == ([worst], [of(3.0, 500, 0.05)]), "nine of ten were well"
+    assert told_apart([of(3.0, 1500, 0.05), worst], load)[1] == [], "worse than what came then"
 
 
 def test_an_ordinary_day_goes_on_after_the_trouble() -> None:

@@ -64,7 +64,7 @@ def told_apart(found: Sequence[Stretch], windows: Sequence[Window]) -> tuple[lis
 
     Apart is what begins while nothing is out of the ordinary and is less than a hundredth of the worst, or less than a tenth
     with nine requests of ten well meanwhile. What was there before anything was out of the ordinary cannot be a consequence
-    of it: that is apart when all of it is less than a tenth of what came then.
+    of it: that is apart when all of it is less than a tenth of what came then, or less than the worst with nine of ten well.
     """
     first = min((begin for begin, _ in windows), default=0.0)
     alone = [one for one in found if not any(begin - NEAR_S <= one.begin_s <= end + NEAR_S for begin, end in windows)]
@@ -73,7 +73,7 @@ def told_apart(found: Sequence[Stretch], windows: Sequence[Window]) -> tuple[lis
     far = all_early < FAR * (sum(one.peak for one in found) - all_early)
 
     def is_apart(one: Stretch) -> bool:
-        mild = one.share < 1 - GOOD and one.peak < FAR * worst
+        mild = one.share < 1 - GOOD and one.peak < (worst if one in early else FAR * worst)
         return one in alone and (one.peak < NOTICED * worst or mild or (far and one in early))
 
     kept = [one for one in found if not is_apart(one)]
