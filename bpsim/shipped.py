@@ -40,7 +40,7 @@ SMALLER: dict[str, tuple[str, ...]] = {
     ),
     "big_buffers": ("client.arrivals.rate=50/s", "client.record_size=200 kB", "producer.batch.bytes=200 kB"),
     "ramp_vs_spike": (
-        "api.contention=5 ms", *_points("", 80, 160, 80), *_points("variants.ramp_naive.", 80, 160, 80),
+        "duration=140 s", "api.contention=5 ms", *_points("", 80, 160, 80), *_points("variants.ramp_naive.", 80, 160, 80),
         *_points("variants.ramp_backoff.", 80, 160, 80),
     ),
     "adaptive_limit": ("duration=110 s", "faults.0.at=20 s"),
@@ -51,6 +51,8 @@ SMALLER: dict[str, tuple[str, ...]] = {
     "codel": (*_points("", 350, 650, 350), "api.workers=5", "variants.short_queue.api.queue.records=50"),
     "retention_loss": ("duration=190 s", "faults.0.at=20 s"),
     "broker_hold": ("duration=100 s", "faults.0.at=20 s"),
+    "checkpoint_timeout": ("duration=100 s",),
+    "slow_sql": ("duration=290 s",),
     "hot_partition": ("duration=200 s", "faults.0.at=20 s"),
 }  # fmt: skip
 """Settings of a smaller system of the same utilisation, or of earlier trouble and a shorter run, where the file as it stands

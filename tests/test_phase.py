@@ -19,7 +19,9 @@ from tests.typed import typed
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
 PAUSE = SCENARIOS / "gc_pause.yaml"
-SMALL = ("client.arrivals.rate=100/s", "api.workers=8", "api.service.mean=62.5 ms", "duration=150 s")
+SMALL = (
+    "client.arrivals.rate=100/s", "api.workers=8", "api.service.mean=62.5 ms", "faults.0.at=20 s", "duration=100 s",
+)  # fmt: skip
 
 
 def test_values_are_lists_or_ranges() -> None:
