@@ -15,6 +15,11 @@ NOBODY = "nobody"
 ENDS = {"well": "all is well in the end", "badly": "it is still down"}
 
 
+def is_open(desk: Desk) -> bool:
+    """Whether a bet on what is on the desk is still to be placed; its question may tell how it ends."""
+    return bool(st.session_state.get("betting")) and desk.order.key not in desk.bets
+
+
 def settled(desk: Desk, view: View) -> bool:
     """Whether `view` may be seen: nobody wants to bet, or the bet is placed."""
     betting = st.toggle("Bet before you see", key="betting", help="predict first; those who do remember more")

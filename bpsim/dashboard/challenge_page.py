@@ -26,7 +26,7 @@ def show(desk: Desk) -> None:
     st.markdown("It is solved when, in nearly every seed:\n" + "\n".join(f"- `{goal}`" for goal in challenge.goals))
     key = f"answer-{name}"
     st.session_state.setdefault(key, desk.answers.get(name, challenge.text))
-    text = str(st.text_area("The pipeline", height=420, key=key))
+    text = str(st.text_area("The pipeline", height=420, key=key, on_change=_typed, args=(desk, name, key)))
     desk.answers[name] = text
     _buttons(desk, challenge, text, key)
     found = st.session_state.get("attempt", {}).get(name)
@@ -39,13 +39,19 @@ def _title(name: str) -> str:
     return f"{name.replace('_', ' ')} ({catalogue()[name].minutes} min)"
 
 
+def _typed(desk: Desk, name: str, key: str) -> None:
+    """Kept as soon as it is typed, whatever is touched next."""
+    desk.answers[name] = st.session_state[key]
+
+
 def _put_back(key: str, text: str) -> None:
     st.session_state[key] = text
 
 
 def _buttons(desk: Desk, challenge: Challenge, text: str, key: str) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        seeds = int(st.number_input("Seeds to hold it against", 1, 50, SEEDS, width=190, key="challenge-seeds"))
+        st.session_state.setdefault("challenge-seeds", SEEDS)
+        seeds = int(st.number_input("Seeds to hold it against", 1, 50, width=190, key="challenge-seeds"))
         wanted = st.button("Check", type="primary")
         watched = st.button("Watch it", help="open what stands above under Watch")
         st.button(

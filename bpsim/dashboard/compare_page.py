@@ -35,8 +35,9 @@ def show(desk: Desk) -> None:
     _tray(desk)
     orders = [replace(order, seed=desk.order.seed) for order in desk.tray]
     found = _found(orders)
-    if len(found) < 2 or len(found) < len(orders):
+    if len(orders) < 2:
         st.info("Two settings make a comparison: put some into the tray.")
+    if len(found) < 2 or len(found) < len(orders):
         return
     _table(found)
     _how_sure({letter: view.order for letter, view in zip(LETTERS, found, strict=False)})
@@ -100,9 +101,9 @@ def _state(view: View) -> str:
 def _how_sure(orders: dict[str, Order]) -> None:
     """The differences over several seeds, with intervals."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        seeds = int(
-            st.number_input("Seeds", 2, 50, 5, width=120, help="each is run with every setting: differences are paired")
-        )
+        st.session_state.setdefault("comparison-seeds", 5)
+        why = "each is run with every setting: differences are paired"
+        seeds = int(st.number_input("Seeds", 2, 50, width=120, key="comparison-seeds", help=why))
         wanted = st.button(f"How sure is that? Run {seeds} seeds", type="primary")
     key = (seeds, *(order.key for order in orders.values()))
     kept: dict[str, Any] = st.session_state.setdefault("comparison", {})
@@ -114,7 +115,7 @@ def _how_sure(orders: dict[str, Order]) -> None:
         return
     for sentence in found.words:
         st.markdown(f"- {plain(sentence)}")
-    st.table(found.table)
+    st.table(found.table.map(lambda cell: plain(str(cell))))
     st.caption(plain(found.note))
 
 

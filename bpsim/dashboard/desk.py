@@ -13,6 +13,7 @@ from bpsim.scenario import Scenario
 from bpsim.scenario_file import ScenarioFile, loads
 
 DEFAULT = "death_spiral"
+MOST_SEED = 2**31
 Changes = tuple[tuple[str, str], ...]
 """(path, value as it would be written) each."""
 
@@ -76,6 +77,8 @@ class Desk:
     order: Order
     draft: str
     """The text in the editor."""
+    aside: str | None = None
+    """What was typed into it before another text took its place."""
     wanted: dict[str, str] = field(default_factory=dict)
     """Changes as they were set, valid or not."""
     problems: list[Problem] = field(default_factory=list)
@@ -102,7 +105,19 @@ class Desk:
         changes = dict(setting.split("=", 1) for setting in shipped.SMALLER.get(name, ()))
         self._put(Order(text, tuple(changes.items()), variants_of(text)[0], 1, name))
 
+    def set_aside(self) -> None:
+        """Keep what was typed and not applied: another text is about to take its place."""
+        if self.draft != self.order.text:
+            self.aside = self.draft
+
+    def back(self) -> None:
+        """The text that was set aside, instead of the one that is there."""
+        if self.aside is not None:
+            self.draft, self.aside = self.aside, self.draft
+            self.generation += 1
+
     def _put(self, order: Order) -> None:
+        self.set_aside()
         self.order = order
         self.draft, self.complaints = order.text, []
         self.wanted, self.problems = dict(order.changes), []

@@ -16,15 +16,23 @@ LETTERS = "<style>[data-testid=stTextArea] textarea { font-family: monospace; wh
 def show(desk: Desk) -> None:
     """Draw the page."""
     st.html(LETTERS)
-    with st.form("editor", border=False, enter_to_submit=False):
-        text = st.text_area("YAML", desk.draft, height=460, key=f"draft-{desk.generation}", label_visibility="collapsed")
-        if st.form_submit_button("Check and apply", type="primary") and desk.apply(text or ""):
+    key = f"draft-{desk.generation}"
+    st.text_area("YAML", desk.draft, height=460, key=key, label_visibility="collapsed", on_change=_typed, args=(desk, key))
+    with st.container(horizontal=True):
+        if st.button("Check and apply", type="primary") and desk.apply(desk.draft):
             st.toast("Applied: see Watch.")
             st.rerun()
+        if desk.aside is not None:
+            st.button("Back to what you typed before", on_click=desk.back, help="another text has taken its place here")
     complain(desk.complaints)
     if desk.complaints:
         st.caption(f"{len(desk.complaints)} to mend; nothing was applied, and nothing you typed is lost.")
     _upload(desk)
+
+
+def _typed(desk: Desk, key: str) -> None:
+    """Kept as soon as it is typed, whatever is touched next."""
+    desk.draft = st.session_state[key]
 
 
 def _upload(desk: Desk) -> None:
@@ -50,6 +58,7 @@ def _open(desk: Desk, name: str, text: str) -> bool:
     try:
         found = opened(name, text, desk.order)
         if found is None:
+            desk.set_aside()
             return desk.apply(text)
         desk.lay(found.changes)
     except InvalidScenario as error:

@@ -34,7 +34,8 @@ def show(desk: Desk) -> None:
         x = _axis("Across", paths, every, 0)
     with right:
         y = _axis("Up", [NOTHING, *paths], every, paths.index("faults.0.factor") + 1 if "faults.0.factor" in paths else 0)
-    seeds = int(st.number_input("Seeds a cell", 1, 20, 2, width=140))
+    st.session_state.setdefault("map-seeds", 2)
+    seeds = int(st.number_input("Seeds a cell", 1, 20, width=140, key="map-seeds"))
     if x is None or (y is not None and y.path == x.path):
         st.info("Choose two different knobs, and values for them.")
         return

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import streamlit as st
 
-from bpsim.dashboard import challenge_page, compare_page, edit_page, incident_page, live_page, map_page, sidebar, watch_page
+from bpsim.dashboard import (
+    bet,
+    challenge_page,
+    compare_page,
+    edit_page,
+    incident_page,
+    live_page,
+    map_page,
+    sidebar,
+    watch_page,
+)
 from bpsim.dashboard.desk import Desk
 from bpsim.dashboard.share import NoLink, order_of
 from bpsim.dashboard.words import plain
@@ -31,18 +41,25 @@ ABOUT = {
 OWN = {"Challenges": "Mend a broken pipeline", "Incidents": "What happened that day?"}
 """Sections that are not about the scenario on the desk, so that its knobs would turn nothing."""
 
+KEPT = ("betting", "challenge-seeds", "comparison-seeds", "map-seeds")
+"""What was set stays, though its section is left: Streamlit forgets what is not drawn, unless it is set anew."""
+
 
 def show() -> None:
     """Draw everything; Streamlit calls this again after every touch."""
     st.set_page_config(page_title="bpsim: backpressure, simulated", page_icon="🌊", layout="wide")
     desk = desk_of_session()
+    for key in KEPT:
+        if key in st.session_state:
+            st.session_state[key] = st.session_state[key]
     section = st.session_state.pop("go_to", None) or st.session_state.get("section") or "Watch"
     st.session_state.section = section
     if section in OWN:
         st.header(OWN[section], anchor=False)
     else:
         sidebar.show(desk)
-        st.header(plain(desk.order.file.question), anchor=False)
+        told = section != "Watch" or not bet.is_open(desk)
+        st.header(plain(desk.order.file.question if told else desk.order.name.replace("_", " ").capitalize()), anchor=False)
     st.segmented_control("What to do", list(SECTIONS), required=True, key="section", label_visibility="collapsed")
     st.caption(ABOUT[section])
     SECTIONS[section](desk)

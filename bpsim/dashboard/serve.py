@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -30,8 +31,12 @@ def command(port: int, address: str, browser: bool) -> list[str]:
 
 
 def serve(port: int, address: str, browser: bool) -> int:
-    """Serve until interrupted; returns Streamlit's exit code."""
+    """Serve until interrupted; returns Streamlit's exit code. Where a process can become another one it does: whatever stops
+    it, `docker stop` or ^C, then stops the server itself."""
+    started = command(port, address, browser)
+    if os.name == "posix":
+        os.execv(started[0], started)
     try:
-        return subprocess.run(command(port, address, browser), check=False).returncode
+        return subprocess.run(started, check=False).returncode
     except KeyboardInterrupt:
         return 0

@@ -8,7 +8,7 @@ import json
 import zlib
 
 from bpsim import shipped
-from bpsim.dashboard.desk import Order
+from bpsim.dashboard.desk import MOST_SEED, Order
 from bpsim.document import MAX_BYTES
 
 LONGEST = 8000
@@ -46,6 +46,9 @@ def order_of(text: str) -> Order:
         tree = json.loads(plain)
         name, changes = str(tree["name"])[:60], tuple((str(path), str(value)) for path, value in tree["changes"])
         words = shipped.text(name) if tree["text"] is None else str(tree["text"])
-        return Order(words, changes, str(tree["variant"]), int(tree["seed"]), name)
-    except (binascii.Error, zlib.error, ValueError, KeyError, TypeError, RecursionError) as error:
+        seed = int(tree["seed"])
+        if not 0 <= seed <= MOST_SEED:
+            raise NoLink(f"its seed is not between 0 and {MOST_SEED:,}")
+        return Order(words, changes, str(tree["variant"]), seed, name)
+    except (binascii.Error, zlib.error, ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
         raise error if isinstance(error, NoLink) else NoLink("the link is damaged") from None

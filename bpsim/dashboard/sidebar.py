@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from bpsim import shipped
-from bpsim.dashboard.desk import Desk, variants_of
+from bpsim.dashboard.desk import MOST_SEED, Desk, variants_of
 from bpsim.dashboard.words import TIER_NAMES, plain
 from bpsim.knobs import DEBLOATING, NONE, TARGET, Option, options
 from bpsim.ladder import ladder
@@ -121,7 +121,7 @@ def _more(desk: Desk, every: dict[str, Option]) -> None:
         tiers = list(dict.fromkeys(path.split(".")[0] for path in every))
         tier = st.selectbox("Part", tiers, format_func=lambda name: TIER_NAMES.get(name, name.capitalize()), key="more-part")
         seed = st.number_input(
-            "Seed", 0, 2**31, desk.order.seed, help="other random numbers: other arrivals, other service times"
+            "Seed", 0, MOST_SEED, desk.order.seed, help="other random numbers: other arrivals, other service times"
         )
         if seed != desk.order.seed:
             desk.reseed(int(seed))

@@ -142,7 +142,7 @@ class Studies:
 @cache
 def studies() -> Studies:
     """Those of this server."""
-    return Studies(Workers(os.cpu_count() or 1, "spawn"))
+    return Studies(Workers(os.cpu_count() or 1, "spawn", spare=1))
 
 
 def prepare(order: Order) -> View:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import streamlit as st
@@ -22,8 +22,10 @@ from bpsim.dashboard.words import plain
 from bpsim.metrics import totals
 from bpsim.output import resolved_scenario
 from bpsim.plots.style import count, percent, seconds
+from bpsim.runs import Job, PlaceFailed
 from bpsim.verdict import Collapse, Verdict
 
+T = TypeVar("T")
 HEAD_START_S, FIRST_S = 0.3, 1.0
 """Wall seconds that the browser has to draw what is above the charts: whatever it gets at once it shows at once, when the last
 chart is done. On its first page it has to load first what it draws with."""
@@ -118,7 +120,7 @@ def _ledger(view: View) -> None:
 
 def _take_away(desk: Desk, view: View) -> None:
     st.subheader("Take it away", anchor=False)
-    name, begin = view.order.name, studies().workers.begin
+    name = view.order.name
     with st.container(horizontal=True):
         if st.button("Put into the compare tray", disabled=view.order in desk.tray or len(desk.tray) >= 4):
             desk.tray.append(view.order)
@@ -143,14 +145,14 @@ def _take_away(desk: Desk, view: View) -> None:
         )
         st.download_button(
             "Report (HTML)",
-            lambda: begin(jobs.report, view.order, view.document).result(),
+            lambda: _made(jobs.report, view.order, view.document),
             f"{name}.html",
             "text/html",
             on_click="ignore",
         )
         st.download_button(
             "The wave (PNG)",
-            lambda: begin(jobs.picture, view.order).result(),
+            lambda: _made(jobs.picture, view.order),
             f"{name}_wave.png",
             "image/png",
             on_click="ignore",
@@ -158,8 +160,19 @@ def _take_away(desk: Desk, view: View) -> None:
     _link(view)
 
 
+def _made(job: Job[T], *arguments: Any) -> T | str:
+    """What it makes; why not, when its process was killed (a download has nowhere else to say it)."""
+    try:
+        return studies().workers.begin(job, *arguments).result()
+    except PlaceFailed as error:
+        return f"Not made: {error}. Press the button again."
+
+
 def _link(view: View) -> None:
     """Only when it is asked for: what shows it is 1.5 MB for the browser to read."""
+    if view.stopped is not None:
+        st.caption("There is no link to this result: when a run is stopped, what it has come to depends on the machine.")
+        return
     share = st.expander("Share: a link to this very result", key="share", on_change="rerun")
     if not share.open:
         return

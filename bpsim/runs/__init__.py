@@ -21,8 +21,8 @@ from typing import TypeVar
 
 from bpsim.runs.journal import Journal, JournalInUse, JournalMismatch
 from bpsim.runs.places import Place, dask, here, place_of, processes
-from bpsim.runs.run import Measure, PlaceFailed, Run, RunFailed, code_fingerprint
-from bpsim.runs.workers import CalledOff, Job, Task, Workers
+from bpsim.runs.run import CalledOff, Measure, PlaceFailed, Run, RunFailed, code_fingerprint
+from bpsim.runs.workers import Job, Task, Workers
 from bpsim.scenario import Scenario
 
 __all__ = [

@@ -10,6 +10,8 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bpsim.allowance import Allowance, Refused, advance_within
+from bpsim.engine import Simulation
 from bpsim.engine import run as simulate
 from bpsim.result import Result
 from bpsim.scenario import Scenario
@@ -19,6 +21,18 @@ Measure = Callable[[Result], T]
 """What is wanted of a run; it can be pickled."""
 Finished = Generator[tuple[int, Any], None, None]
 """(number of the run, its measure) as they finish, in any order; closing it calls off what has not finished."""
+
+
+OnProgress = Callable[[float], None]
+"""Told the share of a run that is done; it ends the run by raising `CalledOff`."""
+
+
+def untold(share: float) -> None:
+    """For those who want no progress."""
+
+
+class CalledOff(Exception):
+    """Nobody wants the run any more."""
 
 
 class RunFailed(RuntimeError):
@@ -45,15 +59,30 @@ class Run:
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def make(run: Run, measure: Measure[T], code: str) -> T:
-    """Make `run` and measure it. Raises `RunFailed`, also when this is not the `code` it was meant for."""
+def make(run: Run, measure: Measure[T], code: str, allowance: Allowance | None = None, on_progress: OnProgress = untold) -> T:
+    """Make `run` and measure it. Raises `RunFailed`, also when this is not the `code` it was meant for, or it takes more than
+    `allowance`; and `CalledOff`."""
     if code_fingerprint() != code:
         raise RunFailed("another version of bpsim is installed there; install the same one everywhere")
     try:
-        return measure(simulate(run.scenario, run.seed, variant=run.variant))
+        return measure(_result(run, allowance, on_progress))
+    except CalledOff:
+        raise
     except Exception as error:
         words = " ".join(str(error).split())[:300]
-        raise RunFailed(f"{run.variant}, seed {run.seed}: {type(error).__name__}: {words}") from None
+        kind = "" if isinstance(error, Refused) else f"{type(error).__name__}: "
+        raise RunFailed(f"{run.variant}, seed {run.seed}: {kind}{words}") from None
+
+
+def _result(run: Run, allowance: Allowance | None, on_progress: OnProgress) -> Result:
+    if allowance is None:
+        return simulate(run.scenario, run.seed, variant=run.variant)
+    allowance.admit(run.scenario)
+    simulation = Simulation(run.scenario, run.seed, variant=run.variant)
+    stopped = advance_within(simulation, allowance, on_progress)
+    if stopped is not None:
+        raise Refused(stopped)
+    return simulation.result()
 
 
 @cache

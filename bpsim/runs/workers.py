@@ -15,7 +15,8 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from bpsim.runs.run import Finished, Measure, PlaceFailed, Run, code_fingerprint, make
+from bpsim.allowance import Allowance
+from bpsim.runs.run import CalledOff, Finished, Measure, PlaceFailed, Run, code_fingerprint, make, untold
 
 T = TypeVar("T")
 Job = Callable[..., T]
@@ -28,18 +29,16 @@ LOOK_S = 0.1
 KILLED = "a process was killed (out of memory?)"
 
 
-class CalledOff(Exception):
-    """Raised inside a job that nobody wants any more, when it tells of its progress."""
-
-
 class Workers:
     """Up to `count` processes, each started when there is work for it and kept. They end with this process however it ends.
 
-    `method` is how they are started (`multiprocessing`): "spawn" where threads run, since a fork copies locks as they are.
+    `method` is how they are started (`multiprocessing`): "spawn" where threads run, since a fork copies locks as they are. All
+    but `spare` of them make the runs of places.
     """
 
-    def __init__(self, count: int, method: str | None = None) -> None:
+    def __init__(self, count: int, method: str | None = None, spare: int = 0) -> None:
         self.count = count
+        self._for_places = threading.Semaphore(max(count - spare, 1))
         self._context = get_context(method)
         self._shares = self._context.RawArray(c_double, MOST)
         self._stops = self._context.RawArray(c_bool, MOST)
@@ -85,17 +84,27 @@ class Workers:
         """`slot` may be used again."""
         self._free.append(slot)
 
-    def place(self, runs: Sequence[Run], measure: Measure[Any]) -> Finished:
-        """A `Place`: as many runs at a time as there are processes, so that others get their turn in between."""
+    def place(
+        self,
+        runs: Sequence[Run],
+        measure: Measure[Any],
+        allowance: Allowance | None = None,
+        look: Callable[[float], None] = untold,
+    ) -> Finished:
+        """A `Place`. Runs within an `allowance` can be called off; `look` is told every now and then how many runs' worth is
+        done of those under way, and ends it all by raising."""
         code, numbers, waiting = code_fingerprint(), dict[Task[Any], int](), list(enumerate(runs))[::-1]
         try:
             while waiting or numbers:
-                while waiting and len(numbers) < self.count:
+                while waiting and self._for_places.acquire(timeout=0.0 if numbers else LOOK_S):
                     number, run = waiting.pop()
-                    numbers[self.begin(_made, run, measure, code)] = number
-                wait([task.future for task in numbers], None, FIRST_COMPLETED)
+                    task = self.begin(make, run, measure, code, allowance)
+                    task.future.add_done_callback(lambda future: self._for_places.release())
+                    numbers[task] = number
+                wait([task.future for task in numbers], LOOK_S, FIRST_COMPLETED)
                 for task in [task for task in numbers if task.future.done()]:
                     yield numbers.pop(task), task.result()
+                look(sum(task.share for task in numbers))
         finally:
             for task in numbers:
                 task.stop()
@@ -125,17 +134,19 @@ class Task(Generic[T]):
         self._workers = workers
         self._lock = threading.Lock()
 
-    def result(self, on_progress: Callable[[float], None] = lambda share: None) -> T:
+    def result(self, on_progress: Callable[[float], None] = untold) -> T:
         """What it returns, when it has; meanwhile `on_progress` is told the share done, and ends the waiting by raising.
         Raises what the job raised, and `PlaceFailed` when its process was killed."""
         while not wait([self.future], LOOK_S).done:
-            on_progress(self._share())
+            on_progress(self.share)
         try:
             return self.future.result()
         except BrokenProcessPool:
             raise PlaceFailed(KILLED) from None
 
-    def _share(self) -> float:
+    @property
+    def share(self) -> float:
+        """What it told last of how much of it is done."""
         with self._lock:
             return 1.0 if self._slot is None else self._workers.share(self._slot)
 
@@ -182,7 +193,3 @@ def _perform(slot: int, job: Job[T], arguments: tuple[Any, ...]) -> T:
 
     tell(0.0)
     return job(*arguments, on_progress=tell)
-
-
-def _made(run: Run, measure: Measure[T], code: str, on_progress: Callable[[float], None]) -> T:
-    return make(run, measure, code)
