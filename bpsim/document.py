@@ -90,6 +90,8 @@ class Document:
         if imported is not None:
             file, (line, column) = imported
             return Problem(line, column, what, hint, file)
+        if where not in self.values and path in self.values:
+            where = path  # a variant has it from the base
         places = self.keys if at_key and where in self.keys else self.values
         while where and where not in places:
             where, places = where[:-1], self.values

@@ -110,7 +110,7 @@ def _read(document: Document, sets: Sequence[str], only: str | None = None) -> S
         built[name] = base if name == "base" else validate(tree, document, ("variants", name), problems)
     claims = _claims(document, tuple(variants), problems)
     if problems:
-        raise InvalidScenario(problems)
+        raise InvalidScenario(list(dict.fromkeys(problems)))
     scenarios = {name: scenario for name, scenario in built.items() if scenario is not None}
     stand = {name: places(document, ("variants", name), OUTSIDE) for name in scenarios}
     seen = sorted(

@@ -33,6 +33,16 @@ class Server:
     pid: int
 
 
+def until_up(url: str) -> None:
+    """Wait until the server at `url` answers; after a minute whoever asks will see that it does not."""
+    for _ in range(600):
+        try:
+            if urllib.request.urlopen(f"{url}/_stcore/health", timeout=1).status == 200:
+                break
+        except OSError:
+            time.sleep(0.1)
+
+
 @contextmanager
 def served() -> Iterator[Server]:
     """The dashboard as `bpsim dashboard` serves it."""
@@ -40,12 +50,7 @@ def served() -> Iterator[Server]:
     server = subprocess.Popen(command(port, "127.0.0.1", False), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(600):
-            try:
-                if urllib.request.urlopen(f"{url}/_stcore/health", timeout=1).status == 200:
-                    break
-            except OSError:
-                time.sleep(0.1)
+        until_up(url)
         yield Server(url, server.pid)
     finally:
         server.terminate()

@@ -36,6 +36,12 @@ def problems(tmp_path: Path, text: str | bytes, *sets: str) -> list[str]:
     return str(caught.value).replace(str(path), "x.yaml").splitlines()
 
 
+def test_what_variants_have_from_the_base_is_wrong_once_and_there(tmp_path: Path) -> None:
+    text = GOOD + "flink: {version: '2.3', conf: nowhere.yaml, service: 1 ms}\nvariants:\n  one: {}\n  two: {}\n"
+    found = [line for line in problems(tmp_path, text) if "nowhere" in line]
+    assert len(found) == 1 and found[0].startswith("x.yaml:12:31: 'conf': there is no file nowhere.yaml"), found
+
+
 def test_the_good_scenario_is_good(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text(GOOD)
     assert list(load(tmp_path / "x.yaml").variants) == ["base"]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from itertools import pairwise
@@ -19,7 +23,7 @@ from bpsim.dashboard.charts import charts, overlay
 from bpsim.dashboard.desk import Desk, Order
 from bpsim.dashboard.serve import SETTINGS, command
 from bpsim.dashboard.share import LONGEST, NoLink, link, order_of
-from bpsim.dashboard.study import Shelf
+from bpsim.dashboard.study import Shelf, studies
 from bpsim.dashboard.upload import opened
 from bpsim.dashboard.view import View, look, made
 from bpsim.dashboard.words import plain
@@ -31,6 +35,7 @@ from bpsim.knobs import FLINK, REAL_NAMES, TARGET, options
 from bpsim.ladder import around, ladder, preferred
 from bpsim.live import CHAOS, Live
 from bpsim.metrics import check
+from bpsim.runs import PlaceFailed, RunFailed
 from bpsim.scenario import Scenario
 from bpsim.tiers.broker.spec import BrokerSpec
 from bpsim.tiers.consumer.spec import ConsumerSpec
@@ -40,6 +45,7 @@ from bpsim.tiers.producer.spec import ProducerSpec
 from bpsim.tiers.writer.spec import WriterSpec
 from bpsim.workshop.challenges import catalogue
 from bpsim.workshop.incident import Incident
+from tests.browser import free_port, until_up
 
 ROOT = Path(__file__).parents[1]
 TIERS_OF_SPEC = {
@@ -102,6 +108,22 @@ def test_what_is_not_valid_is_not_applied_and_not_lost() -> None:
     assert not table.complaints
 
 
+def test_what_was_typed_is_set_aside_when_another_text_takes_its_place() -> None:
+    table = desk()
+    text = table.order.text
+    table.choose("gc_pause")
+    assert table.aside is None, "nothing had been typed"
+    table.draft = "half a thought"
+    table.take(table.order.variant)
+    assert table.draft == "half a thought", "another variant is of the same text"
+    table.choose("death_spiral")
+    assert (table.draft, table.aside) == (text, "half a thought")
+    generation = table.generation
+    table.back()
+    assert (table.draft, table.aside) == ("half a thought", text)
+    assert table.generation > generation, "the editor shows it"
+
+
 def test_a_changed_line_in_the_text_counts_for_more_than_a_knob() -> None:
     table = desk(("client.timeout", "2 s"))
     assert table.apply(table.order.text.replace("timeout: 1 s", "timeout: 500 ms"))
@@ -151,6 +173,12 @@ def packed(plain_text: bytes) -> str:
 def test_a_damaged_link_is_refused(text: str) -> None:
     with pytest.raises(NoLink):
         order_of(text)
+
+
+@pytest.mark.parametrize("seed", ["-1", "1e30", "4294967296", "1e999", '"x"'])
+def test_a_seed_that_is_none_is_refused(seed: str) -> None:
+    with pytest.raises(NoLink):
+        order_of(packed(f'{{"name":"death_spiral","text":null,"changes":[],"variant":"naive","seed":{seed}}}'.encode()))
 
 
 def test_a_link_opens_no_file() -> None:
@@ -326,12 +354,20 @@ def test_zero_clicks_are_meaningful_and_a_knob_answers() -> None:
 
 def test_nothing_is_seen_before_the_bet() -> None:
     page = app(desk=desk()).run()
+    question = page.header[0].value
     page.toggle(key="betting").set_value(True).run()
     assert not page.metric
+    assert page.header[0].value == "Death spiral", "the question tells how it ends"
+    page.session_state["go_to"] = "Live"
+    page.run()
+    page.session_state["go_to"] = "Watch"
+    page.run()
+    assert page.toggle(key="betting").value, "what was set stays, though its section was left"
     page.radio(key="bet-first").set_value("api")
     page.radio(key="bet-end").set_value("badly")
     next(button for button in page.button if button.label.startswith("Place")).click().run()
     assert page.metric
+    assert page.header[0].value == question
     assert any("you said **API**, it was **API**" in words.value for words in page.markdown)
     assert any("it was **it is still down**" in words.value for words in page.markdown)
 
@@ -447,6 +483,61 @@ def test_the_debloat_target_is_in_view_when_debloating_is_on() -> None:
 def press(page: AppTest, label: str) -> AppTest:
     next(button for button in page.button if button.label == label).click()
     return page.run()
+
+
+def test_what_is_typed_is_kept_whatever_is_touched_next() -> None:
+    page = app(desk=desk(), section="Edit").run()
+    page.text_area[0].set_value("half a thought")
+    page.session_state["go_to"] = "Map"
+    page.run()
+    page.session_state["go_to"] = "Edit"
+    page.run()
+    assert page.text_area[0].value == "half a thought"
+    page.session_state["go_to"] = "Challenges"
+    page.run()
+    page.text_area[0].set_value("another")
+    page.session_state["go_to"] = "Edit"
+    page.run()
+    page.session_state["go_to"] = "Challenges"
+    page.run()
+    assert page.text_area[0].value == "another"
+    assert not page.exception
+
+
+@pytest.mark.parametrize("error", [PlaceFailed("a process was killed"), RunFailed("a, seed 1: stopped at 2 s")])
+def test_many_runs_that_fail_are_said_to_and_nothing_breaks(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def place(*wanted: Any, **more: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(studies().workers, "place", place)
+    page = press(app(desk=desk(), section="Map").run(), "Draw the map")
+    assert not page.exception
+    assert any("Not run" in told.value for told in page.error)
+
+
+def test_a_run_that_was_stopped_has_no_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    order = desk(("client.timeout", "1.7 s")).order
+    studies().shelf.put(look(order, made(order, allowance=Allowance(events=2500))))
+    table = Desk.opened()
+    table.place(order)
+    page = app(desk=table).run()
+    assert any("2,500 events" in told.value for told in page.warning)
+    assert any("There is no link" in told.value for told in page.caption)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_whatever_stops_the_server_stops_all_of_it(how: signal.Signals) -> None:
+    port = free_port()
+    typed = [sys.executable, "-m", "bpsim", "dashboard", "--no-browser", "--port", str(port)]
+    server = subprocess.Popen(typed, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    until_up(f"http://127.0.0.1:{port}")
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children")
+    found = children.read_text().split() if children.exists() else []
+    server.send_signal(how)
+    told = server.communicate(timeout=20)[1]
+    assert "Traceback" not in told and "leaked" not in told
+    assert not [pid for pid in found if Path(f"/proc/{pid}/exe").exists()]
 
 
 def test_a_challenge_is_missed_as_shipped_solved_by_its_answer_and_held_to_its_rules() -> None:

@@ -7,10 +7,14 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 
 import pytest
 
-from bpsim.runs import PlaceFailed, Workers, grid, measure_all
+from bpsim.allowance import Allowance
+from bpsim.runs import PlaceFailed, RunFailed, Workers, grid, measure_all
+from tests.pipelines import exponential, poisson, station
 from tests.test_runs import QUICK, offered
 
 Tell = Callable[[float], None]
@@ -106,6 +110,47 @@ def test_runs_of_a_place_let_others_in_between(workers: Workers) -> None:
     assert sorted(number for (number, _), _ in rows) == list(range(40))
     assert [done for _, done in rows].count(True) > 10, "who came after the first run did not wait for the last"
     assert measure_all(grid({"a": QUICK}, (1, 2)), offered, workers.place) == measure_all(grid({"a": QUICK}, (1, 2)), offered)
+
+
+LONG = station(poisson(1000.0), exponential(0.0005), 1000.0)
+
+
+def test_runs_of_a_place_end_when_nobody_wants_them(workers: Workers) -> None:
+    def leave(done: float) -> None:
+        seen.append(done)
+        if done > 0.01:
+            raise KeyboardInterrupt
+
+    seen: list[float] = []
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        list(workers.place(grid({"a": LONG}, (1, 2, 3)), offered, Allowance(), leave))
+    while workers.idle < 2:
+        assert time.monotonic() < begun + 30, "each would take longer than that"
+        time.sleep(0.01)
+
+
+def test_a_run_of_a_place_that_costs_too_much_is_refused_and_says_what_it_took(workers: Workers) -> None:
+    with pytest.raises(RunFailed, match=r"a, seed 1: stopped at .* after 2,000 events, all that a run may have here"):
+        list(workers.place(grid({"a": LONG}, (1,)), offered, Allowance(events=2000)))
+    with pytest.raises(RunFailed, match="1,000,000 requests are more than the 100 that may be simulated here"):
+        list(workers.place(grid({"a": LONG}, (1,)), offered, Allowance(requests=100)))
+    inside = grid({"a": QUICK}, (1, 2))
+    assert measure_all(inside, offered, partial(workers.place, allowance=Allowance())) == measure_all(inside, offered)
+
+
+def test_places_leave_the_spare_processes_to_others() -> None:
+    with Workers(2, spare=1) as workers:
+
+        def begin() -> None:
+            with suppress(PlaceFailed):  # closed in the end
+                list(workers.place(grid({"a": LONG}, (1, 2)), offered, Allowance()))
+
+        for _ in range(2):
+            threading.Thread(target=begin, daemon=True).start()
+        time.sleep(0.5)
+        assert workers.idle == 1, "one run for two places"
+        assert workers.begin(doubled, 4).result()[1] == 8
 
 
 def test_closing_ends_jobs_that_do_not_end() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from threading import Lock
 
@@ -13,7 +13,7 @@ from bpsim.counterfactual import controls, trigger_of
 from bpsim.dashboard import jobs
 from bpsim.dashboard.desk import Order
 from bpsim.dashboard.view import View
-from bpsim.runs import Task, Workers
+from bpsim.runs import PlaceFailed, Task, Workers
 from bpsim.verdict import Collapse, Ending
 
 Progress = Callable[[str, float], None]
@@ -145,9 +145,8 @@ def studies() -> Studies:
     return Studies(Workers(os.cpu_count() or 1, "spawn", spare=1))
 
 
-def prepare(order: Order) -> View:
-    """The view of `order`, verdict and charts and all, before anybody asks for it."""
-    with studies().watch(order) as study:
-        view = study.judged()
-    view.charts  # noqa: B018
-    return view
+def prepare(order: Order) -> None:
+    """Make the view of `order`, verdict and charts and all, before anybody asks for it. A server that ends meanwhile says
+    nothing of it."""
+    with suppress(PlaceFailed), studies().watch(order) as study:
+        study.judged().charts  # noqa: B018
