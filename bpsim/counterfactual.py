@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bpsim.arrivals import Piecewise
+from bpsim.names import the
 from bpsim.scenario import Scenario
 
 RETRIES, TRIGGER = "without retries", "without the trigger"
@@ -24,7 +25,7 @@ class Trigger:
 def trigger_of(scenario: Scenario) -> Trigger | None:
     """The faults, or a load above what it is in the end; None when there is neither."""
     arrivals = scenario.client.arrivals
-    spans = [(fault.at, fault.until, f"{fault.kind} of the {fault.target}") for fault in scenario.faults]
+    spans = [(fault.at, fault.until, f"{fault.kind} of {the(fault.target)}") for fault in scenario.faults]
     if isinstance(arrivals, Piecewise) and len(arrivals.points) > 1:
         final = arrivals.points[-1].rate
         high = [k for k, point in enumerate(arrivals.points) if point.rate > final * (1 + 1e-9)]

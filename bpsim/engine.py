@@ -18,6 +18,7 @@ from bpsim.kernel.buffer import Buffer, Sink
 from bpsim.kernel.clock import Clock
 from bpsim.kernel.hops import Hops
 from bpsim.kernel.ledger import check_attempts
+from bpsim.names import the
 from bpsim.records import record_table
 from bpsim.result import TIERS, Fate, Result, Table
 from bpsim.scenario import Scenario
@@ -198,7 +199,7 @@ class Simulation:
         fault = self.trouble.faults[number]
         ramped = fault.kind == "slowdown" and (fault.ramp_up > 0 or fault.ramp_down > 0)
         if self.now <= fault.at or fault.times > 1 or ramped:
-            raise ValueError(f"the {fault.kind} of the {fault.target} cannot be lifted at {self.now:g} s")
+            raise ValueError(f"the {fault.kind} of {the(fault.target)} cannot be lifted at {self.now:g} s")
         if fault.until <= self.now:
             return
         shorter = fault.but(lasts=self.now - fault.at)

@@ -13,3 +13,8 @@ IN_A_SENTENCE = {"api": "the API", "flink": "Flink", "writer": "the DB writer"}
 def the(tier: str) -> str:
     """In a sentence: `the API`, `Flink`, `the DB writer`, `the broker`."""
     return IN_A_SENTENCE.get(tier, f"the {tier}")
+
+
+def sentence(words: str) -> str:
+    """With a capital letter."""
+    return words[0].upper() + words[1:]

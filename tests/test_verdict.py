@@ -45,7 +45,7 @@ def test_a_collapse_that_outlasts_its_cause_because_of_retries_is_metastable(see
     found = verdict(service(retry=NAIVE), seed)
     assert found.state == "metastable"
     assert found.sustained_by == "retries"
-    assert "slowdown of the api was over at 80 s" in found.words
+    assert "slowdown of the API was over at 80 s" in found.words
 
 
 @pytest.mark.parametrize("seed", range(1, 6))

@@ -8,7 +8,8 @@ import streamlit as st
 
 from bpsim.dashboard.desk import Desk
 from bpsim.dashboard.view import View
-from bpsim.dashboard.words import TIER_NAMES, plain
+from bpsim.dashboard.words import plain
+from bpsim.names import TIER_NAMES
 from bpsim.verdict import Verdict
 
 NOBODY = "nobody"

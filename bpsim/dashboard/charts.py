@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from bpsim.dashboard.view import View
-from bpsim.dashboard.words import TIER_NAMES
 from bpsim.metrics.windows import FAILURES
+from bpsim.names import TIER_NAMES
 from bpsim.plots.style import BLUE, GREY, ORANGE, PURPLE, RED, VIOLET, count, percent, seconds
 
 # Channels are written as objects: from a string Altair makes them by trying its whole schema, in twice the time of the chart.

@@ -7,8 +7,8 @@ import streamlit as st
 
 from bpsim.dashboard.desk import Desk
 from bpsim.dashboard.story import tell
-from bpsim.dashboard.words import TIER_NAMES
 from bpsim.explanation import Explanation
+from bpsim.names import TIER_NAMES
 from bpsim.workshop.incident import Incident
 from bpsim.workshop.material import incidents
 

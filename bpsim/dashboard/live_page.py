@@ -13,6 +13,7 @@ from bpsim.dashboard.player import player
 from bpsim.dashboard.words import plain
 from bpsim.live import CHAOS, DIALS, Live
 from bpsim.metrics import ledger, totals
+from bpsim.names import the
 from bpsim.output import resolved_scenario
 from bpsim.plots.style import count
 from bpsim.units import format_seconds
@@ -75,7 +76,7 @@ def _disturbances(live: Live) -> None:
     with st.container(horizontal=True):
         for label, fault in CHAOS.items():
             if live.can(fault["target"]):
-                words = f"{fault['kind']} of the {fault['target']} for {format_seconds(fault['lasts'])}"
+                words = f"{fault['kind']} of {the(fault['target'])} for {format_seconds(fault['lasts'])}"
                 st.button(
                     label,
                     key=f"chaos-{label}",

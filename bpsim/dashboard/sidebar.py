@@ -8,9 +8,10 @@ import streamlit as st
 
 from bpsim import shipped
 from bpsim.dashboard.desk import MOST_SEED, Desk, variants_of
-from bpsim.dashboard.words import TIER_NAMES, plain
+from bpsim.dashboard.words import plain
 from bpsim.knobs import DEBLOATING, NONE, TARGET, Option, options
 from bpsim.ladder import ladder
+from bpsim.names import TIER_NAMES
 
 MAIN: dict[str, str] = {
     "client.arrivals.rate": "Load",

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import re
 
-TIER_NAMES = {
-    "client": "Client", "api": "API", "producer": "Producer", "broker": "Broker", "consumer": "Consumer",
-    "flink": "Flink", "writer": "DB writer",
-}  # fmt: skip
 BOOKMARKS = {
     "first_fault": "fault begins",
     "faults_over": "fault over",

@@ -8,12 +8,12 @@ from math import inf, isnan
 import numpy as np
 
 from bpsim.arrivals import Closed, Piecewise
-from bpsim.explanation.case import Case, at, count, percent, sentence, span
+from bpsim.explanation.case import Case, at, count, percent, span
 from bpsim.explanation.causes import Cause
 from bpsim.explanation.model import Finding
 from bpsim.faults import Fault
 from bpsim.metrics.spans import per_window
-from bpsim.names import the
+from bpsim.names import sentence, the
 from bpsim.result import TIERS
 from bpsim.scenario import Scenario
 from bpsim.units import format_rate

@@ -80,8 +80,3 @@ def percent(share: float) -> str:
 def count(number: float, thing: str, plural: str = "") -> str:
     """`1 request`, `1,234 requests`."""
     return f"{number:,.0f} {thing if number == 1 else plural or f'{thing}s'}"
-
-
-def sentence(words: str) -> str:
-    """With a capital letter."""
-    return words[0].upper() + words[1:]

@@ -7,11 +7,11 @@ from math import inf
 
 import numpy as np
 
-from bpsim.explanation.case import Case, at, percent, sentence, span
+from bpsim.explanation.case import Case, at, percent, span
 from bpsim.explanation.model import Finding
 from bpsim.metrics.pressure import Kind, Stretch
 from bpsim.metrics.spans import level_peak
-from bpsim.names import the
+from bpsim.names import sentence, the
 from bpsim.result import TIERS
 from bpsim.units import format_seconds
 

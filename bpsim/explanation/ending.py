@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import inf, isfinite
 
-from bpsim.explanation.case import Case, at, sentence
+from bpsim.explanation.case import Case, at
 from bpsim.explanation.course import last_pressed
 from bpsim.explanation.model import Finding
 from bpsim.metrics.bookmarks import out_of_memory
 from bpsim.metrics.pressure import Stretch
-from bpsim.names import the
+from bpsim.names import sentence, the
 from bpsim.result import TIERS, Work
 from bpsim.units import format_bytes, format_rate, format_seconds
 from bpsim.utilisation import capacities

@@ -10,6 +10,7 @@ import numpy as np
 from bpsim.counterfactual import Trigger, controls, trigger_of
 from bpsim.metrics import summary
 from bpsim.metrics.health import Health, health
+from bpsim.names import sentence, the
 from bpsim.result import TIERS, Result
 from bpsim.scenario import Scenario
 from bpsim.units import format_bytes, format_rate, format_seconds
@@ -20,7 +21,7 @@ Rerun = Callable[[Scenario, str], Result | None]
 """Runs a changed scenario with the same seed; the words say which control it is. None: controls are not wanted."""
 Numbers = Mapping[str, float]
 """`metrics.summary`."""
-PROCESSES = {"api": "API process", "consumer": "consuming process", "writer": "database"}
+PROCESSES = {"api": "the API process", "consumer": "the consuming process", "writer": "the database"}
 HARMED = 0.99
 """Share of requests that must succeed for nobody to have noticed."""
 SLOWER = 2.0
@@ -72,7 +73,7 @@ def _still_dead(result: Result, found: Numbers) -> Verdict | None:
                 acked = f"{found['acked_then_lost']:,.0f} already acknowledged"
                 lost += f" and {found['crash_lost_records']:,.0f} records ({acked})"
             when = f"died at {format_seconds(died)} holding {format_bytes(held)}"
-            words = f"The {PROCESSES.get(tier, tier)} {when} and never came back; lost: {lost}."
+            words = f"{sentence(PROCESSES.get(tier, the(tier)))} {when} and never came back; lost: {lost}."
             return Verdict("crashed", words, {"crash_time_s": died, "held_bytes": held})
     return None
 
