@@ -15,7 +15,7 @@ from bpsim.shipped import SMALLER
 FOLDER = Path(__file__).parents[1] / "scenarios"
 SHIPPED = sorted(FOLDER.glob("*.yaml"))
 CHEAP = SMALLER
-"""A smaller system of the same utilisation where a full one costs minutes over many seeds."""
+"""A smaller system of the same utilisation, or a shorter run, where the file's costs minutes over many seeds."""
 CONTROLS = {
     "death_spiral": ("faults.0.factor=1.1", "naive.after_goodput_per_s > 0.99 * naive.after_offered_per_s"),
     "fail_fast_429": ("faults.0.factor=1.1", "block.after_goodput_per_s > 0.99 * block.after_offered_per_s"),

@@ -45,7 +45,7 @@ class Order:
 
     @property
     def smaller(self) -> bool:
-        """Whether it is a smaller system than the shipped file's, for the sake of speed."""
+        """Whether it is a smaller system, or a shorter run, than the shipped file's, for the sake of speed."""
         told = {f"{path}={value}" for path, value in self.changes}
         return bool(told & set(shipped.SMALLER.get(self.name, ())))
 

@@ -103,7 +103,7 @@ def _changes(desk: Desk) -> None:
         st.error("Not applied: the picture shows the last valid settings.")
         st.code("\n".join(str(problem) for problem in desk.problems), language=None, wrap_lines=True)
     if desk.order.smaller:
-        st.caption("A smaller system than the file's, of the same utilisation, so that it answers at once.")
+        st.caption("Smaller or shorter than the file has it, at the same utilisation, so that it answers at once.")
     if not desk.wanted:
         return
     with st.expander(f"{len(desk.wanted)} changes to the file", expanded=bool(desk.problems)):
