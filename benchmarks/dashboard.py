@@ -45,6 +45,7 @@ WATCH = """
       if (found.figures && found.figures !== was.figures) seen.figures ??= at
       if (seen.figures && found.verdict && found.verdict !== "judging") seen.verdict ??= at
       const drawn = found.charts === 5 && found.words.includes("attempts were made") && found.words !== was.words
+      if (seen.figures && found.charts > 0 && found.words !== was.words) seen.wave ??= at
       if (seen.figures && drawn) seen.charts ??= at
       if (seen.verdict && seen.charts && found.idle) seen.done ??= at
       if (!seen.done) setTimeout(look, 20)

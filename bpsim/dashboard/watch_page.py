@@ -26,7 +26,7 @@ from bpsim.runs import Job, PlaceFailed
 from bpsim.verdict import Collapse, Verdict
 
 T = TypeVar("T")
-HEAD_START_S, FIRST_S = 0.3, 1.0
+HEAD_START_S, FIRST_S, WAVE_S = 0.3, 0.5, 0.2
 """Wall seconds that the browser has to draw what is above the charts: whatever it gets at once it shows at once, when the last
 chart is done. On its first page it has to load first what it draws with."""
 COLOURS = {
@@ -78,6 +78,8 @@ def _run(desk: Desk, study: Study, view: View) -> View:
     charts = view.charts
     sleep(max(seen + _head_start_s() - monotonic(), 0.0))
     for number, chart in enumerate(charts):
+        if number == 1:  # the wave is seen while the others come
+            sleep(WAVE_S)
         draw(chart, f"watch-{number}")
     _ledger(view)
     return view
