@@ -523,6 +523,9 @@ def test_a_run_that_was_stopped_has_no_link(monkeypatch: pytest.MonkeyPatch) -> 
     page = app(desk=table).run()
     assert any("2,500 events" in told.value for told in page.warning)
     assert any("There is no link" in told.value for told in page.caption)
+    page = press(page, "Run it again")
+    assert not any("2,500 events" in told.value for told in page.warning), "it was made once more, and to its end"
+    assert not page.exception
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")

@@ -47,6 +47,11 @@ class Shelf:
                 self._views.popitem(last=False)
         return view
 
+    def forget(self, key: str) -> None:
+        """Let the view of that key be made again."""
+        with self._lock:
+            self._views.pop(key, None)
+
     def __len__(self) -> int:
         return len(self._views)
 

@@ -64,6 +64,9 @@ def _run(desk: Desk, study: Study, view: View) -> View:
     for warning in [view.stopped, *view.warnings]:
         if warning:
             st.warning(plain(warning))
+    if view.stopped is not None and st.button("Run it again", help="it may come further when the machine has less to do"):
+        studies().shelf.forget(view.key)
+        st.rerun()
     player(view.key, view.film, view.explanation.bookmarks, start_s=view.faults[0].begin if view.faults else 0.0)
     _figures(view)
     revealed = st.empty()

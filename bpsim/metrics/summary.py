@@ -74,7 +74,8 @@ for _phase in PHASES:
     }
 for _tier in TIERS:
     METRICS |= {
-        f"{_tier}_busy_share": f"{_tier}: share of its servers' time spent working",
+        f"{_tier}_busy_share": f"{_tier}: share of its servers' time spent working"
+        + (" (of a job, its busiest task by the second)" if _tier == "flink" else ""),
         f"{_tier}_blocked_share": f"{_tier}: share of its servers' time spent waiting for room downstream",
         f"{_tier}_idle_share": f"{_tier}: the rest",
         f"{_tier}_peak_records": f"{_tier}: most records (or requests) inside at once",
