@@ -8,6 +8,7 @@ from time import perf_counter
 
 from bpsim.arrivals import Closed
 from bpsim.engine import Simulation
+from bpsim.result import Result
 from bpsim.scenario import Scenario
 from bpsim.units import format_seconds
 
@@ -15,6 +16,12 @@ SLICE_S = 0.05
 """Wall seconds after which a run looks up: progress is told and a stop heeded."""
 FIRST_STEP = 1e-4
 """Share of the run that the first slice covers, before anything is known of its speed."""
+OnProgress = Callable[[float], None]
+"""Told the share of a run that is done; it ends the run by raising."""
+
+
+def untold(*said: object) -> None:
+    """For those who want no progress, of whatever kind."""
 
 
 class Refused(ValueError):
@@ -62,7 +69,7 @@ class Allowance:
 def advance_within(
     simulation: Simulation,
     allowance: Allowance,
-    on_progress: Callable[[float], None] = lambda share: None,
+    on_progress: OnProgress = untold,
     stop: Callable[[], bool] = lambda: False,
 ) -> str | None:
     """Run to the end of the scenario; returns why it was stopped before, if it was. `on_progress` is told the share done."""
@@ -77,3 +84,19 @@ def advance_within(
         if reason is not None and simulation.now < simulation.duration:
             return reason
     return None
+
+
+@dataclass(frozen=True)
+class Within:
+    """A result, and why it was stopped early, if it was."""
+
+    result: Result
+    stopped: str | None
+
+
+def run_within(scenario: Scenario, seed: int, variant: str, allowance: Allowance, on_progress: OnProgress = untold) -> Within:
+    """Run `scenario` as far as it may. Raises `Refused` when it is too large to begin, and whatever `on_progress` raises."""
+    allowance.admit(scenario)
+    simulation = Simulation(scenario, seed, variant=variant)
+    stopped = advance_within(simulation, allowance, on_progress)
+    return Within(simulation.result(), stopped)

@@ -206,6 +206,9 @@ def test_it_runs_while_it_is_broken(visit: Callable[..., Visit]) -> None:
     label = here.player.locator("canvas")
     here.page.get_by_text("The sum is exact").wait_for()
     here.page.locator(".player.live").wait_for()
+    assert here.page.get_by_role("button", name="Pause", exact=True).count() == 1, (
+        "the player's own would pause the picture only"
+    )
     here.until(lambda: "API 3× slower" in (label.get_attribute("aria-label") or ""))
     first = here.time_s
     here.until(lambda: here.time_s > first + 2)  # the pipeline is alive

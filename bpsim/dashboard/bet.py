@@ -23,8 +23,8 @@ def is_open(desk: Desk) -> bool:
 
 def settled(desk: Desk, view: View) -> bool:
     """Whether `view` may be seen: nobody wants to bet, or the bet is placed."""
-    betting = st.toggle("Bet before you see", key="betting", help="predict first; those who do remember more")
-    if not betting or view.key in desk.bets:
+    st.toggle("Bet before you see", key="betting", help="predict first; those who do remember more")
+    if not is_open(desk):
         return True
     with st.form(f"bet-{view.key}"):
         st.markdown("**What will happen?** Your answer stays with you.")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 from typing import Any
 
+from bpsim.allowance import OnProgress, run_within
 from bpsim.counterfactual import controls, trigger_of
 from bpsim.dashboard.desk import Order
-from bpsim.dashboard.view import OnProgress, View, look, made, simulate
+from bpsim.dashboard.view import ALLOWANCE, View, look, made
 from bpsim.verdict import Ending, ending_of
 
 
@@ -19,7 +20,7 @@ def view(order: Order, on_progress: OnProgress) -> View:
 def control(order: Order, name: str, on_progress: OnProgress) -> Ending | None:
     """How `order` ends under one of its `controls`; None when that run was stopped, or there was no trouble to leave out."""
     scenario, trigger = order.scenario, trigger_of(order.scenario)
-    run = simulate(controls(scenario)[name], order.seed, "control", on_progress)
+    run = run_within(controls(scenario)[name], order.seed, "control", ALLOWANCE, on_progress)
     return None if trigger is None or run.stopped is not None else ending_of(run.result, scenario, trigger.end_s)
 
 

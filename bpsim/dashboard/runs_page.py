@@ -39,7 +39,7 @@ def obtain(study: Study, what: str = "") -> View | None:
             st.session_state.stopped = None
             st.rerun()
         return None
-    place = st.empty()
+    place, bar = st.empty(), st.empty()
     if study.known is None:
         with place.container():
             bar = st.progress(0.0, text=f"simulating {plain(what or order.variant)}")

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from threading import Lock
 
+from bpsim.allowance import untold
 from bpsim.counterfactual import controls, trigger_of
 from bpsim.dashboard import jobs
 from bpsim.dashboard.desk import Order
@@ -18,10 +19,6 @@ from bpsim.verdict import Collapse, Ending
 
 Progress = Callable[[str, float], None]
 """Told what is being run and the share done."""
-
-
-def silent(what: str, share: float) -> None:
-    """For those who want no progress."""
 
 
 class Shelf:
@@ -73,23 +70,24 @@ class Study:
         """Its view, if it was made already; not necessarily judged."""
         return self._shelf.get(self.order.key)
 
-    def begin(self) -> None:
-        """Begin what is not known yet. Raises `PlaceFailed`."""
+    def begin(self) -> View | None:
+        """Begin it, unless its view is known, which is returned then. Raises `PlaceFailed`."""
         with self._lock:
-            if self._run is None and self.known is None:
+            known = self.known
+            if known is None and self._run is None:
                 self._run = self._workers.begin(jobs.view, self.order)
                 if self._workers.idle and trigger_of(self.order.scenario) is not None:
                     self._control()
+            return known
 
     def _control(self) -> None:
         for name in controls(self.order.scenario):
             if name not in self._controls:
                 self._controls[name] = self._workers.begin(jobs.control, self.order, name)
 
-    def view(self, on_progress: Progress = silent) -> View:
+    def view(self, on_progress: Progress = untold) -> View:
         """The view, not necessarily judged. Raises `Refused`, `PlaceFailed` and whatever `on_progress` raises."""
-        self.begin()
-        view = self.known
+        view = self.begin()
         if view is None:
             assert self._run is not None
             view = self._shelf.put(self._run.result(lambda share: on_progress("simulating", share)))
@@ -97,7 +95,7 @@ class Study:
             self.call_off()
         return view
 
-    def judged(self, on_progress: Progress = silent) -> View:
+    def judged(self, on_progress: Progress = untold) -> View:
         """The view with its verdict, unless it was stopped. Raises as `view` does."""
         view = self.view(on_progress)
         if not isinstance(view.verdict, Collapse):

@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from bpsim.allowance import Allowance, advance_within
+from bpsim.allowance import Allowance, OnProgress, Within, run_within, untold
 from bpsim.dashboard.desk import Order
-from bpsim.engine import Simulation
 from bpsim.experiment import Experiment
 from bpsim.explanation import Explanation
 from bpsim.output import summary_document, verdict_document
 from bpsim.plots.film import film
 from bpsim.plots.reading import Column, FaultWindow, Reading
 from bpsim.plots.wave import first_of, onsets
-from bpsim.result import Result
-from bpsim.scenario import Scenario
 from bpsim.verdict import Collapse, Verdict, first_look
 
 if TYPE_CHECKING:
     from bpsim.dashboard.charts import Chart
 
 ALLOWANCE = Allowance()
-OnProgress = Callable[[float], None]
-"""Told the share done."""
-
-
-def untold(share: float) -> None:
-    """For those who want no progress."""
 
 
 @dataclass(frozen=True)
@@ -76,31 +66,13 @@ class View:
         return replace(self, verdict=verdict, document=self.document | {"variants": told})
 
 
-@dataclass(frozen=True)
-class Simulated:
-    """A result, and why it was stopped early, if it was."""
-
-    result: Result
-    stopped: str | None
-
-
-def simulate(
-    scenario: Scenario, seed: int, variant: str, on_progress: OnProgress = untold, allowance: Allowance = ALLOWANCE
-) -> Simulated:
-    """Run `scenario`. Raises `Refused` when it is too large to begin, and whatever `on_progress` raises."""
-    allowance.admit(scenario)
-    simulation = Simulation(scenario, seed, variant=variant)
-    stopped = advance_within(simulation, allowance, on_progress)
-    return Simulated(simulation.result(), stopped)
-
-
-def made(order: Order, on_progress: OnProgress = untold, allowance: Allowance = ALLOWANCE) -> Simulated:
-    """The run of `order`. Raises as `simulate` does."""
-    run = simulate(order.scenario, order.seed, order.variant, on_progress, allowance)
+def made(order: Order, on_progress: OnProgress = untold, allowance: Allowance = ALLOWANCE) -> Within:
+    """The run of `order`. Raises as `run_within` does."""
+    run = run_within(order.scenario, order.seed, order.variant, allowance, on_progress)
     return replace(run, result=replace(run.result, places=order.file.places[order.variant]))
 
 
-def look(order: Order, run: Simulated) -> View:
+def look(order: Order, run: Within) -> View:
     """Read the run of `order`; no control is run yet."""
     reading = Reading(run.result)
     experiment = _experiment(order, run, reading.summary)
@@ -133,6 +105,6 @@ def look(order: Order, run: Simulated) -> View:
     return view.settled(found) if isinstance(found, Verdict) else replace(view, verdict=found)
 
 
-def _experiment(order: Order, run: Simulated, numbers: dict[str, float]) -> Experiment:
+def _experiment(order: Order, run: Within, numbers: dict[str, float]) -> Experiment:
     results, summaries = {order.variant: run.result}, {order.variant: numbers}
     return Experiment(order.file, order.seed, results, summaries, (), run.stopped is not None, {})

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from typing import TypeVar
 
+from bpsim.allowance import untold
 from bpsim.runs.journal import Journal, JournalInUse, JournalMismatch
 from bpsim.runs.places import Place, dask, here, place_of, processes
 from bpsim.runs.run import CalledOff, Measure, PlaceFailed, Run, RunFailed, code_fingerprint
@@ -52,10 +53,6 @@ __all__ = [
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
 """Told (how many are made, how many are to be made): once at the start and after each."""
-
-
-def untold(done: int, total: int) -> None:
-    """For those who want no progress."""
 
 
 def grid(scenarios: Mapping[str, Scenario], seeds: Iterable[int]) -> list[Run]:

@@ -10,8 +10,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bpsim.allowance import Allowance, Refused, advance_within
-from bpsim.engine import Simulation
+from bpsim.allowance import Allowance, OnProgress, Refused, run_within, untold
 from bpsim.engine import run as simulate
 from bpsim.result import Result
 from bpsim.scenario import Scenario
@@ -21,14 +20,6 @@ Measure = Callable[[Result], T]
 """What is wanted of a run; it can be pickled."""
 Finished = Generator[tuple[int, Any], None, None]
 """(number of the run, its measure) as they finish, in any order; closing it calls off what has not finished."""
-
-
-OnProgress = Callable[[float], None]
-"""Told the share of a run that is done; it ends the run by raising `CalledOff`."""
-
-
-def untold(share: float) -> None:
-    """For those who want no progress."""
 
 
 class CalledOff(Exception):
@@ -77,12 +68,10 @@ def make(run: Run, measure: Measure[T], code: str, allowance: Allowance | None =
 def _result(run: Run, allowance: Allowance | None, on_progress: OnProgress) -> Result:
     if allowance is None:
         return simulate(run.scenario, run.seed, variant=run.variant)
-    allowance.admit(run.scenario)
-    simulation = Simulation(run.scenario, run.seed, variant=run.variant)
-    stopped = advance_within(simulation, allowance, on_progress)
-    if stopped is not None:
-        raise Refused(stopped)
-    return simulation.result()
+    found = run_within(run.scenario, run.seed, run.variant, allowance, on_progress)
+    if found.stopped is not None:
+        raise Refused(found.stopped)
+    return found.result
 
 
 @cache

@@ -15,8 +15,8 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from bpsim.allowance import Allowance
-from bpsim.runs.run import CalledOff, Finished, Measure, PlaceFailed, Run, code_fingerprint, make, untold
+from bpsim.allowance import Allowance, OnProgress, untold
+from bpsim.runs.run import CalledOff, Finished, Measure, PlaceFailed, Run, code_fingerprint, make
 
 T = TypeVar("T")
 Job = Callable[..., T]
@@ -89,7 +89,7 @@ class Workers:
         runs: Sequence[Run],
         measure: Measure[Any],
         allowance: Allowance | None = None,
-        look: Callable[[float], None] = untold,
+        look: OnProgress = untold,
     ) -> Finished:
         """A `Place`. Runs within an `allowance` can be called off; `look` is told every now and then how many runs' worth is
         done of those under way, and ends it all by raising."""
@@ -134,7 +134,7 @@ class Task(Generic[T]):
         self._workers = workers
         self._lock = threading.Lock()
 
-    def result(self, on_progress: Callable[[float], None] = untold) -> T:
+    def result(self, on_progress: OnProgress = untold) -> T:
         """What it returns, when it has; meanwhile `on_progress` is told the share done, and ends the waiting by raising.
         Raises what the job raised, and `PlaceFailed` when its process was killed."""
         while not wait([self.future], LOOK_S).done:
